@@ -1,0 +1,79 @@
+"""What the coordinator needs from the outside."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from convergence_cluster.domain.calls import Call, CallOutcome
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.domain.journal import ArmRecord, Event, History, LedgerEntry
+from convergence_cluster.domain.search import Block, Observation, Recommendation, StopReason
+
+
+class Optimizer(Protocol):
+    """A search. Deterministic: the same problem and the same sequence of asks and tells give the same decisions."""
+
+    def ask(self) -> Block | StopReason | None:
+        """Return the next block to run, why to stop, or None while everything worth knowing is in flight.
+
+        An `ask` that returns a block counts its calls as in flight until they are told; one that returns anything else
+        changes nothing, so that only blocks need a place in the journal.
+        """
+        ...
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Learn from finished calls of any blocks, in any order; a call told before is ignored."""
+        ...
+
+    def recommend(self) -> Recommendation:
+        """Return the answer so far. Has no effect on later decisions and may be called at any time."""
+        ...
+
+    def learned(self) -> Mapping[str, Json]:
+        """Return the operator policy's state as JSON, for the studies that follow."""
+        ...
+
+
+class Executor(Protocol):
+    """Where calls are run: in this process, or on workers."""
+
+    def submit(self, calls: Sequence[Call]) -> None:
+        """Queue calls; at most `parallel_workers` run at once. Never blocks."""
+        ...
+
+    def collect(self, timeout_s: float) -> Sequence[CallOutcome]:
+        """Return what finished since the last time, waiting up to `timeout_s` for the first."""
+        ...
+
+    def cancel(self) -> None:
+        """Return every call not yet sent as SKIPPED; those on the wire finish."""
+        ...
+
+    def close(self) -> None:
+        """Abandon what is on the wire and free every resource. May be called twice."""
+        ...
+
+
+class Journal(Protocol):
+    """The durable record of one study, written by whoever holds its lease."""
+
+    def append(
+        self,
+        *,
+        events: Sequence[Event] = (),
+        outcomes: Sequence[CallOutcome] = (),
+        ledger: Sequence[LedgerEntry] = (),
+    ) -> None:
+        """Write all of it in one durable transaction. An outcome whose call has one already is ignored.
+
+        Raises:
+            LeaseLost: another process has claimed the study since.
+        """
+        ...
+
+    def read(self) -> History:
+        """Return everything that was appended, events in their order."""
+        ...
+
+    def record_arms(self, arms: Sequence[ArmRecord]) -> None:
+        """Write arms as Optuna trials, replacing earlier records of the same arms."""
+        ...

@@ -1,0 +1,120 @@
+"""A call: one arm on one test case; what goes out, what comes back, what it cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from convergence_cluster.domain.identity import ArmId, CaseId, Configuration, Json, StudyId
+
+
+class OutcomeKind(StrEnum):
+    """How a call ended. Only OK calls have a score."""
+
+    OK = "ok"
+    INFEASIBLE = "infeasible"
+    """The API does not accept this configuration: the arm is out."""
+    REFUSED = "refused"
+    """The model or a content filter declined to answer."""
+    TRUNCATED = "truncated"
+    """The answer was cut by a token limit or the connection ended early."""
+    FAILED = "failed"
+    """No usable answer after all retries, or the evaluator could not score it."""
+    SKIPPED = "skipped"
+    """Never sent: the budget or the time was spent, or the study was cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TestCase:
+    """One input with what is expected of the answer."""
+
+    __test__ = False
+
+    id: CaseId
+    input: Mapping[str, Json]
+    expected: Json = None
+    weight: float = 1.0
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """The work order of one call. Carries no secret and no prompt: the worker has the study."""
+
+    study: StudyId
+    arm: ArmId
+    case: int
+    """Index of the test case in the study, from 0."""
+    repeat: int
+    """0 for the first draw of this arm on this case, 1 for the second, and so on."""
+    configuration: Configuration
+    reserved_usd: float = 0.0
+    """What the budget set aside for one attempt; the settled cost takes its place."""
+
+    @property
+    def key(self) -> tuple[ArmId, int, int]:
+        """Identify the call within its study."""
+        return (self.arm, self.case, self.repeat)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens as the provider counts them: `input_tokens` includes cached, `output_tokens` includes reasoning."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class Finish(StrEnum):
+    """Why the provider stopped writing."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    REFUSAL = "refusal"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What an API answered to one attempt, in the product's own words."""
+
+    text: str
+    """The result as text; JSON results are serialised compactly."""
+    result: Json
+    """The result as selected by the study's `result_field`, else the text."""
+    raw: Json
+    """The whole response body."""
+    status: int = 200
+    finish: Finish = Finish.STOP
+    usage: Usage | None = None
+    model: str | None = None
+    """The model that answered, where the provider says so."""
+    cost_usd: float | None = None
+    """What the provider itself says this call cost; None where it does not say."""
+    latency_s: float = 0.0
+    """From the request's first byte on the socket to the answer's last, for this attempt alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallOutcome:
+    """The durable record of a finished call."""
+
+    call: Call
+    kind: OutcomeKind
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Raw metric values by name, in their own units; empty unless `kind` is OK."""
+    latency_s: float | None = None
+    cost_usd: float | None = None
+    """None: unknown price. Includes every attempt that was billed."""
+    price_source: str | None = None
+    usage: Usage | None = None
+    n_attempts: int = 0
+    waited_s: float = 0.0
+    """Spent in retries' pauses and rate limiters; never part of the latency."""
+    error: str | None = None
+    answer: str | None = None
+    model: str | None = None
+    finished_at_s: float = 0.0

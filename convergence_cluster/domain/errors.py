@@ -1,0 +1,49 @@
+"""Every error this product raises on purpose. The class docstring is the default message, with the cure."""
+
+
+class ConvergenceError(Exception):
+    """Something went wrong; see the message for what and how to mend it."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class SpecError(ConvergenceError):
+    """The study file is not valid; correct the line named and run `convergence validate`."""
+
+
+class PermanentError(ConvergenceError):
+    """The provider refused the call for good; repeating it would not help."""
+
+
+class InfeasibleError(PermanentError):
+    """The provider does not accept this configuration; it is left out of the search."""
+
+
+class ProviderStopError(PermanentError):
+    """The provider refuses every further call (no credit, or a wrong key); mend it and run `convergence resume`."""
+
+
+class TransientError(ConvergenceError):
+    """The call failed for a passing reason and may be repeated."""
+
+    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None, kind: str = "error") -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.kind = kind
+
+
+class BudgetExhausted(ConvergenceError):
+    """The study's budget is spent; raise `budget` in the study file and run `convergence resume`."""
+
+
+class LeaseLost(ConvergenceError):
+    """Another process took over this study; this one makes no further paid call."""
+
+
+class NotFound(ConvergenceError):
+    """There is no such thing; `convergence status` lists the studies."""
+
+
+class Conflict(ConvergenceError):
+    """The stored state and this request do not fit together."""

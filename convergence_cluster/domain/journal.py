@@ -1,0 +1,94 @@
+"""What a study writes down, in the order in which it happened, so that it can be replayed exactly."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from convergence_cluster.domain.calls import CallOutcome
+from convergence_cluster.domain.identity import ArmId, Configuration
+from convergence_cluster.domain.search import ArmState, Block, StopReason
+
+CallKey: TypeAlias = tuple[ArmId, int, int]
+"""(arm, case, repeat): one call within a study."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """The search decided on a block, and its calls may be on the wire from now on."""
+
+    block: Block
+    reserved_usd: float
+    """Set aside for one attempt of each of its calls."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """The search learned from these finished calls, in this order, at once."""
+
+    keys: tuple[CallKey, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibrated:
+    """The scales of lower-is-better metrics were fixed, once, from the baseline's own calls."""
+
+    scales: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resumed:
+    """A process took the study up again; calls asked for and not finished before this may have been paid for."""
+
+    unknown: tuple[CallKey, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stopped:
+    """The study ended or was interrupted."""
+
+    reason: StopReason | None
+    """None: interrupted; `convergence resume` goes on."""
+
+
+Event: TypeAlias = Asked | Told | Calibrated | Resumed | Stopped
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LedgerEntry:
+    """Money: what one call cost, or may have cost. Append-only; the sum over entries is the spend."""
+
+    key: CallKey
+    n_attempts: int
+    usd: float | None
+    """None: no price is known."""
+    kind: str
+    """`settled`: what the answer cost. `unknown`: a crash hid the outcome, booked at the reserved maximum."""
+    price_source: str | None = None
+    at_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """All that a study has written."""
+
+    events: tuple[Event, ...] = ()
+    outcomes: Mapping[CallKey, CallOutcome] = field(default_factory=dict)
+    ledger: tuple[LedgerEntry, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmRecord:
+    """An arm as it goes into the Optuna storage: one trial."""
+
+    arm: ArmId
+    configuration: Configuration
+    state: ArmState
+    is_final: bool
+    """The study is over or the arm is dead: COMPLETE or PRUNED; else it is written as RUNNING."""
+    score: float | None
+    objectives: Mapping[str, float]
+    n_calls: int
+    n_cases: int
+    operator: str
+    started_at_s: float
+    finished_at_s: float | None

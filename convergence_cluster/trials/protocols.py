@@ -1,0 +1,57 @@
+"""What a trial needs from the outside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from convergence_cluster.domain.calls import Answer, TestCase
+from convergence_cluster.domain.identity import Configuration
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One attempt of one call, before any wire format."""
+
+    configuration: Configuration
+    case: TestCase
+    idempotency_key: str
+    """The same for every attempt of one call; ends in `:<repeat>`."""
+
+
+class Provider(Protocol):
+    """Sends one attempt."""
+
+    async def send(self, request: Request) -> Answer:
+        """Return the answer, finish and usage as the provider reports them.
+
+        Raises:
+            TransientError: worth another attempt, after `retry_after_s` where the provider said so.
+            InfeasibleError: this configuration is not accepted.
+            ProviderStopError: no call will be accepted any more.
+            PermanentError: this call is not accepted.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free the connections."""
+        ...
+
+
+class Evaluator(Protocol):
+    """Turns an answer into metrics."""
+
+    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+        """Return raw metric values by name.
+
+        Raises:
+            PermanentError: the answer cannot be scored; the call is then FAILED, never a score of 0.
+        """
+        ...
+
+
+class Meter(Protocol):
+    """Sets aside money for attempts beyond the first, which the coordinator has reserved already."""
+
+    def reserve(self, usd: float) -> bool:
+        """Reserve one more attempt of at most `usd`; False: the budget does not allow it."""
+        ...
