@@ -58,6 +58,16 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One attempt of one call, before any wire format."""
+
+    configuration: Configuration
+    case: TestCase
+    idempotency_key: str
+    """The same for every attempt of one call; ends in `:<repeat>`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Usage:
     """Tokens as the provider counts them: `input_tokens` includes cached, `output_tokens` includes reasoning."""
 

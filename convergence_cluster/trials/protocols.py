@@ -1,21 +1,10 @@
 """What a trial needs from the outside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
-from convergence_cluster.domain.calls import Answer, TestCase
+from convergence_cluster.domain.calls import Answer, Request, TestCase
 from convergence_cluster.domain.identity import Configuration
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
-    """One attempt of one call, before any wire format."""
-
-    configuration: Configuration
-    case: TestCase
-    idempotency_key: str
-    """The same for every attempt of one call; ends in `:<repeat>`."""
 
 
 class Provider(Protocol):
