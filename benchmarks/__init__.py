@@ -1,0 +1,1 @@
+"""Measurements: each reproduces a figure that the docs state. Run by `make bench`."""
