@@ -1,6 +1,7 @@
 """What the coordinator needs from the outside."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from convergence_cluster.domain.calls import Call, CallOutcome
@@ -24,8 +25,8 @@ class Optimizer(Protocol):
         """Learn from finished calls of any blocks, in any order; a call told before is ignored."""
         ...
 
-    def recommend(self) -> Recommendation:
-        """Return the answer so far. Has no effect on later decisions and may be called at any time."""
+    def recommend(self, *, full: bool = False) -> Recommendation:
+        """Return the answer so far, `full` with every arm. No effect on later decisions; may be called at any time."""
         ...
 
     def learned(self) -> Mapping[str, Json]:
@@ -76,4 +77,69 @@ class Journal(Protocol):
 
     def record_arms(self, arms: Sequence[ArmRecord]) -> None:
         """Write arms as Optuna trials, replacing earlier records of the same arms."""
+        ...
+
+
+class Budget(Protocol):
+    """The caps of a study. Thread-safe: retries reserve from the same one."""
+
+    def reserve(self, usd: float) -> bool:
+        """Set aside one attempt of at most `usd`; False: a cap would be exceeded."""
+        ...
+
+    def release(self, usd: float) -> None:
+        """Give back a reservation that was not used."""
+        ...
+
+    def settle(self, reserved_usd: float, n_attempts: int, usd: float | None) -> None:
+        """Book what a call really took, in place of the reservations of its attempts."""
+        ...
+
+    def exhausted_by(self, usd: float) -> StopReason:
+        """Say which cap refuses one more attempt of at most `usd`."""
+        ...
+
+    def restore(self, n_attempts: int, usd: float) -> None:
+        """Count what earlier sittings spent."""
+        ...
+
+
+class Objectives(Protocol):
+    """From raw metrics to the one number that is searched for."""
+
+    def unscaled(self) -> Sequence[str]:
+        """Return the metrics whose scale the baseline's own calls must fix."""
+        ...
+
+    def calibrate(self, scales: Mapping[str, float]) -> None:
+        """Fix the scales for good."""
+        ...
+
+    def score(self, metrics: Mapping[str, float]) -> float:
+        """Return the weighted mean of utilities, in [0, 1]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """A glance at a running study."""
+
+    n_calls: int
+    """Finished calls, of this and earlier sittings."""
+    n_in_flight: int
+    counts: Mapping[str, int]
+    """Finished calls by outcome kind."""
+    spent_usd: float | None
+    """None: no price is known."""
+    elapsed_s: float
+    n_calls_this_sitting: int
+    recommendation: Recommendation
+    is_final: bool = False
+
+
+class Listener(Protocol):
+    """Is shown the progress."""
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note; must return quickly and not raise."""
         ...

@@ -128,3 +128,5 @@ class CallOutcome:
     answer: str | None = None
     model: str | None = None
     finished_at_s: float = 0.0
+    stops_study: bool = False
+    """The provider refuses every further call; this one is not finished and is made again on resume."""

@@ -192,3 +192,5 @@ class Recommendation:
     n_arms: int
     n_alive: int
     n_calls: int
+    arms: tuple[ArmEstimate, ...] = ()
+    """Every arm by falling posterior mean; only where a full recommendation was asked for."""

@@ -1,0 +1,270 @@
+"""The loop of a study: ask, write down, submit, collect, write down, tell."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from convergence_cluster.coordinator.accounts import Accounts, is_finished, settle_entry
+from convergence_cluster.coordinator.observing import Observer
+from convergence_cluster.coordinator.ordering import Order
+from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
+from convergence_cluster.coordinator.trajectory import Trajectory
+from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.domain.identity import ArmId, Configuration, StudyId
+from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, Stopped, Told
+from convergence_cluster.domain.search import Block, StopReason
+
+log = structlog.get_logger()
+
+_POLL_S = 0.25
+_OUTAGE_CALLS = 20
+_BASELINE = ArmId(0)
+
+
+class Coordinator:
+    """The one writer of a study; single-threaded but for `stop`.
+
+    `parallelism` calls are on the wire; a quarter as many wait behind them, so that no slot idles while the search
+    decides. `on_absorbed` is called after every round, for progress and housekeeping.
+    """
+
+    def __init__(
+        self,
+        *,
+        study: StudyId,
+        optimizer: Optimizer,
+        executor: Executor,
+        journal: Journal,
+        observer: Observer,
+        order: Order,
+        budget: Budget,
+        bound_usd: Callable[[Configuration, int], float],
+        clock: Clock,
+        parallelism: int,
+        deadline_s: float | None = None,
+        on_absorbed: Callable[["Coordinator"], None] = lambda _: None,
+    ) -> None:
+        self.study = study
+        self.optimizer = optimizer
+        self.accounts = Accounts()
+        self.trajectory = Trajectory()
+        self.outcomes: dict[CallKey, CallOutcome] = {}
+        self.last_error: str | None = None
+        self._executor = executor
+        self._journal = journal
+        self._observer = observer
+        self._order = order
+        self._budget = budget
+        self._bound_usd = bound_usd
+        self._clock = clock
+        self._target = parallelism + parallelism // 4
+        self._outage_calls = max(_OUTAGE_CALLS, 2 * parallelism)
+        self._deadline_s = deadline_s
+        self._on_absorbed = on_absorbed
+        self._backlog: deque[Call] = deque()
+        self._on_wire: dict[CallKey, Call] = {}
+        self._n_failed_in_a_row = 0
+        self._stop: StopReason | None = None
+        self._is_stopping = False
+
+    @property
+    def n_in_flight(self) -> int:
+        """Count the calls submitted and not finished."""
+        return len(self._on_wire)
+
+    def stop(self, reason: StopReason | None = None) -> None:
+        """Send nothing more, let the calls on the wire finish, then return from `run`. From any thread."""
+        self._stop = reason
+        self._is_stopping = True
+
+    def run(self) -> StopReason | None:
+        """Run the study until it stops; return why, or None when it was interrupted.
+
+        Raises:
+            LeaseLost: another process took the study over.
+        """
+        is_cancelled = False
+        while True:
+            decision = self._fill()
+            self._submit()
+            if not self._on_wire:
+                if self._absorb(()):
+                    continue
+                return self._conclude(decision)
+            if self._is_stopping and not is_cancelled:
+                is_cancelled = True
+                self._executor.cancel()
+            self._absorb(self._executor.collect(_POLL_S))
+            self._on_absorbed(self)
+
+    def run_extra(self, calls: Sequence[Call]) -> None:
+        """Run calls that no search asked for, as far as the budget goes; return when they have finished."""
+        self._backlog.extend(call for call in calls if call.key not in self.outcomes)
+        self._submit()
+        while self._on_wire:
+            self._book(self._executor.collect(_POLL_S), events=())
+            self._submit()
+        self._backlog.clear()
+
+    def finish(self, reason: StopReason | None) -> None:
+        """Write down why the study ended, and every arm as it stands."""
+        answer = self.optimizer.recommend(full=True)
+        self._journal.record_arms(self.accounts.final_arms({arm.arm: arm for arm in answer.arms}))
+        self._journal.append(events=(Stopped(reason=reason),))
+        log.info("study.stopped", study=self.study, reason=reason.value if reason else "interrupted")
+
+    def record_arms(self) -> None:
+        """Write the arms that changed since the last time as running trials."""
+        self._journal.record_arms(self.accounts.changed_arms())
+
+    def call(self, arm: ArmId, case: int, configuration: Configuration, *, repeat: int = 0) -> Call:
+        """Return the work order of one call, with the most that one attempt may cost."""
+        bound_usd = self._bound_usd(configuration, case)
+        return Call(
+            study=self.study, arm=arm, case=case, repeat=repeat, configuration=configuration, reserved_usd=bound_usd
+        )
+
+    # What a replay does in place of the loop
+
+    def restore_block(self, block: Block) -> None:
+        """Take up a block that the search asked for in an earlier sitting."""
+        self._order.ask(block)
+        self.accounts.open_arm(block, now_s=self._clock.now_s())
+
+    def restore_told(self, batch: Sequence[CallOutcome]) -> None:
+        """Let the search learn again what it was told in an earlier sitting."""
+        self._order.finish(batch)
+        self._order.release()
+        self.learn(batch)
+
+    def restore_outcomes(self, outcomes: Sequence[CallOutcome]) -> None:
+        """Take up durable outcomes that the search was not told."""
+        self._order.finish(outcomes)
+
+    def restore_calls(self, calls: Sequence[Call]) -> None:
+        """Take up calls that were asked for and never finished: they are made now."""
+        self._backlog.extend(calls)
+
+    def learn(self, batch: Sequence[CallOutcome]) -> None:
+        """Tell the search, and count."""
+        observations = [self._observer.observe(outcome) for outcome in batch]
+        self.optimizer.tell(observations)
+        for outcome, observation in zip(batch, observations, strict=True):
+            self.accounts.count(outcome, observation.score)
+        self.trajectory.note(self.accounts.n_calls, self.optimizer.recommend)
+
+    # Deciding
+
+    def _fill(self) -> StopReason | None:
+        """Ask until enough is under way; write the decisions down before any of their calls can be sent."""
+        events: list[Event] = []
+        decision: Block | StopReason | None = None
+        while not self._is_stopping and self._order.n_outstanding() < self._target:
+            decision = self.optimizer.ask()
+            if not isinstance(decision, Block):
+                break
+            events.append(self._open(decision))
+        if events:
+            self._journal.append(events=events)
+        return decision if isinstance(decision, StopReason) else None
+
+    def _open(self, block: Block) -> Asked:
+        calls = [self.call(block.arm, case, block.configuration, repeat=block.repeat) for case in block.cases]
+        self._backlog.extend(calls)
+        self.restore_block(block)
+        return Asked(block=block, reserved_usd=sum(call.reserved_usd for call in calls))
+
+    # Sending
+
+    def _submit(self) -> None:
+        if self._deadline_s is not None and self._clock.monotonic_s() >= self._deadline_s and not self._is_stopping:
+            self.stop(StopReason.BUDGET_TIME)
+        affordable = []
+        while self._backlog and not self._is_stopping and self._budget.reserve(self._backlog[0].reserved_usd):
+            call = self._backlog.popleft()
+            self._on_wire[call.key] = call
+            affordable.append(call)
+        if affordable:
+            self._executor.submit(affordable)
+
+    def _conclude(self, decision: StopReason | None) -> StopReason | None:
+        if self._is_stopping:
+            return self._stop
+        if self._backlog:
+            return self._budget.exhausted_by(self._backlog[0].reserved_usd)
+        if decision is None:
+            raise ConvergenceError("the search waits for calls although none is under way; please report this")
+        return decision
+
+    # Learning
+
+    def _absorb(self, arrived: Sequence[CallOutcome]) -> bool:
+        """Make finished calls durable, then let the search learn of those whose turn it is, asking in between.
+
+        Return whether it learned anything.
+        """
+        finished = [outcome for outcome in arrived if is_finished(outcome)]
+        self._order.finish(finished)
+        batch, events = self._release()
+        self._book(arrived, events=events)
+        is_learning = bool(batch)
+        while batch:
+            self.learn(batch)
+            self._fill()
+            batch, events = self._release()
+            if events:
+                self._journal.append(events=events)
+        return is_learning
+
+    def _release(self) -> tuple[Sequence[CallOutcome], tuple[Event, ...]]:
+        """Return the calls to learn from now and how that is written down; fix the scales with the first of them.
+
+        An interrupted study learns nothing more, so that it goes on exactly where it was.
+        """
+        is_interrupted = self._is_stopping and self._stop is None
+        if is_interrupted or (not self._observer.is_calibrated and self._order.is_under_way(_BASELINE)):
+            return (), ()
+        batch = self._order.release()
+        if not batch:
+            return (), ()
+        told = Told(keys=tuple(outcome.call.key for outcome in batch))
+        if self._observer.is_calibrated:
+            return batch, (told,)
+        scales = self._observer.measure_scales([o for o in batch if o.call.arm == _BASELINE])
+        scales = scales or self._observer.measure_scales(batch)
+        if scales is None:
+            return batch, (told,)
+        self._observer.calibrate(scales)
+        return batch, (Calibrated(scales=scales), told)
+
+    def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
+        """Settle the money of what arrived and write it all down in one transaction."""
+        now_s = self._clock.now_s()
+        finished = []
+        for outcome in arrived:
+            call = self._on_wire.pop(outcome.call.key)
+            if is_finished(outcome):
+                finished.append(outcome)
+                self._budget.settle(call.reserved_usd, outcome.n_attempts, outcome.cost_usd)
+                self._watch_outage(outcome)
+            else:
+                self._budget.release(call.reserved_usd)
+            if outcome.stops_study:
+                self.last_error = outcome.error
+                self.stop(StopReason.PROVIDER)
+        entries = [settle_entry(outcome, at_s=now_s) for outcome in finished]
+        if finished or events:
+            self._journal.append(events=events, outcomes=finished, ledger=entries)
+        self.accounts.book(entries)
+        for outcome in finished:
+            self.outcomes[outcome.call.key] = outcome
+
+    def _watch_outage(self, outcome: CallOutcome) -> None:
+        """Stop when nothing but failures comes back: the API is away, and every further call would be wasted."""
+        self._n_failed_in_a_row = self._n_failed_in_a_row + 1 if outcome.kind is OutcomeKind.FAILED else 0
+        if self._n_failed_in_a_row >= self._outage_calls:
+            self.last_error = outcome.error
+            self.stop(StopReason.PROVIDER)

@@ -1,0 +1,89 @@
+"""Brings a coordinator to where its study was, by making the same decisions again."""
+
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.coordinator.observing import Observer
+from convergence_cluster.coordinator.ordering import block_keys
+from convergence_cluster.coordinator.protocols import Budget
+from convergence_cluster.domain.calls import Call, CallOutcome
+from convergence_cluster.domain.errors import Conflict
+from convergence_cluster.domain.identity import canonical_json
+from convergence_cluster.domain.journal import (
+    Asked,
+    Calibrated,
+    CallKey,
+    Event,
+    History,
+    LedgerEntry,
+    Resumed,
+    Stopped,
+    Told,
+)
+from convergence_cluster.domain.search import Block
+
+
+def replay(coordinator: Coordinator, history: History, *, observer: Observer, budget: Budget) -> tuple[Call, ...]:
+    """Repeat a study's history in memory; return the calls that may have been paid for without a durable outcome.
+
+    The calls that were asked for and never finished are queued to be made.
+
+    Raises:
+        Conflict: the search would decide otherwise now (the study file or the program changed).
+    """
+    told: set[CallKey] = set()
+    asked: dict[CallKey, Call] = {}
+    coordinator.outcomes.update(history.outcomes)
+    for event in history.events:
+        _repeat(coordinator, event, observer=observer, outcomes=coordinator.outcomes, asked=asked)
+        if isinstance(event, Told):
+            told.update(event.keys)
+    coordinator.restore_outcomes([o for key, o in history.outcomes.items() if key in asked and key not in told])
+    missing = tuple(call for key, call in asked.items() if key not in history.outcomes)
+    coordinator.restore_calls(missing)
+    coordinator.accounts.book(history.ledger)
+    budget.restore(coordinator.accounts.n_attempts, coordinator.accounts.spent_usd)
+    was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
+    return () if was_interrupted_cleanly else missing
+
+
+def unknown_entries(calls: tuple[Call, ...], *, at_s: float) -> tuple[tuple[LedgerEntry, ...], Resumed]:
+    """Return what to write down for calls that a crash may have hidden: each at its reserved maximum."""
+    entries = tuple(
+        LedgerEntry(key=call.key, n_attempts=1, usd=call.reserved_usd, kind="unknown", at_s=at_s) for call in calls
+    )
+    return entries, Resumed(unknown=tuple(call.key for call in calls))
+
+
+def _repeat(
+    coordinator: Coordinator,
+    event: Event,
+    *,
+    observer: Observer,
+    outcomes: dict[CallKey, CallOutcome],
+    asked: dict[CallKey, Call],
+) -> None:
+    match event:
+        case Asked(block=block):
+            _ask_again(coordinator, block)
+            for key, case in zip(block_keys(block), block.cases, strict=True):
+                asked[key] = coordinator.call(block.arm, case, block.configuration, repeat=block.repeat)
+        case Told(keys=keys):
+            coordinator.restore_told([outcomes[key] for key in keys])
+        case Calibrated(scales=scales):
+            observer.calibrate(scales)
+        case Resumed() | Stopped():
+            pass
+
+
+def _ask_again(coordinator: Coordinator, block: Block) -> None:
+    decision = coordinator.optimizer.ask()
+    decided = _identity(decision) if isinstance(decision, Block) else str(decision)
+    if decided != _identity(block):
+        raise Conflict(
+            f"study {coordinator.study} cannot be resumed: its journal has {_identity(block)}, but the search would now "
+            f"decide {decided}; the study file or the program changed since; restore them, or start anew with `--new`"
+        )
+    coordinator.restore_block(block)
+
+
+def _identity(block: Block) -> str:
+    return f"arm {block.arm} {canonical_json(block.configuration)} cases {list(block.cases)} repeat {block.repeat}"

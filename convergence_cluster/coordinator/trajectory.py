@@ -1,0 +1,36 @@
+"""How the incumbent changed as calls came in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.domain.search import Interval, Recommendation
+
+_FIRST_MARKS = 8
+_GROWTH = 24
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Point:
+    """The incumbent after a number of finished calls."""
+
+    n_calls: int
+    arm: ArmId
+    score: Interval
+
+
+class Trajectory:
+    """Asks for the answer at marks that depend on the number of calls alone, so that a replay has the same points."""
+
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        self._next_mark = 1
+
+    def note(self, n_calls: int, recommend: Callable[[], Recommendation]) -> None:
+        """Add a point if a mark was passed; marks lie about 4 % apart, so their number grows with the logarithm."""
+        if n_calls < self._next_mark:
+            return
+        self._next_mark = n_calls + max(_FIRST_MARKS, n_calls // _GROWTH)
+        best = recommend().best
+        if best is not None:
+            self.points.append(Point(n_calls=n_calls, arm=best.arm, score=best.score))
