@@ -79,8 +79,8 @@ def _ask_again(coordinator: Coordinator, block: Block) -> None:
     decided = _identity(decision) if isinstance(decision, Block) else str(decision)
     if decided != _identity(block):
         raise Conflict(
-            f"study {coordinator.study} cannot be resumed: its journal has {_identity(block)}, but the search would now "
-            f"decide {decided}; the study file or the program changed since; restore them, or start anew with `--new`"
+            f"study {coordinator.study} cannot be resumed: its journal has {_identity(block)}, but the search would "
+            f"now decide {decided}; the study file or the program changed since: restore them, or start anew (--new)"
         )
     coordinator.restore_block(block)
 

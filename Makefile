@@ -1,0 +1,47 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+STUDY ?= configs/quickstart.yaml
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := ./tools/install
+
+.PHONY: help setup submit demo test check bench lock clean
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(VENV)/.core: pyproject.toml requirements/core.txt tools/install
+	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/core.txt && touch $@
+
+$(VENV)/.dev: pyproject.toml requirements/dev.txt tools/install
+	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/dev.txt && touch $@ $(VENV)/.core
+
+setup: $(VENV)/.core ## Install what a study needs into .venv (done by the other targets too)
+
+submit: $(VENV)/.core ## Run a study: make submit STUDY=configs/quickstart.yaml
+	@$(BIN)/convergence submit "$(STUDY)" $(ARGS)
+
+demo: ## Run the quickstart study
+	@$(MAKE) --no-print-directory submit STUDY=configs/quickstart.yaml
+
+test: $(VENV)/.dev ## Run all the tests
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/architecture
+
+bench: $(VENV)/.dev ## Measure what the README claims, in under ten minutes
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+lock: ## Resolve the requirements anew, with hashes, for every platform
+	@./tools/lock
+
+clean: ## Remove the environment and all caches; keeps .convergence and results
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

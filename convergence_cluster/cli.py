@@ -1,0 +1,74 @@
+"""The command line. Only argparse is imported here; a command's own module is imported when it is the one to run."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from convergence_cluster import __version__
+from convergence_cluster.domain.errors import ConvergenceError
+
+COMMANDS = {
+    "optimize": "run a study here and print the answer",
+    "submit": "run a study where it belongs: on the cluster if one is configured, else here",
+    "resume": "go on with an interrupted study, making only the missing calls",
+    "validate": "check a study file without spending anything",
+    "estimate": "say how many calls, tokens and USD a study would take, without spending anything",
+    "status": "list the studies, or show one",
+    "report": "write a study's reports again",
+    "compare": "compare the answers of two studies",
+    "legacy": "list, show, export or import what earlier studies learned",
+    "sandbox": "start a local API to try everything on, without keys",
+    "info": "say what this is, where it keeps things and which versions it runs on",
+}
+
+_EPILOG = """\
+exit codes: 0 answered, 1 failed, 2 wrong usage or study file, 3 no configuration could be run,
+            4 a --fail-if condition holds, 130 interrupted (go on with `convergence resume`)
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command == "version":
+        words[words.index(command)] = "--version"
+        command = None
+    parser = _build_parser(command)
+    options = parser.parse_args(words)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        code: int = import_module(f"convergence_cluster.commands.{options.command}").run(options)
+    except ConvergenceError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if type(error).__name__ == "SpecError" else 1
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+def _build_parser(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="convergence",
+        description="Find the best configuration of an API for as few paid calls as possible.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"convergence {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, what in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        if name == command:
+            import_module(f"convergence_cluster.commands.{name}").configure(subparser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""Logs as one JSON object a line on standard error, without secrets. Nothing is ever sent anywhere."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any
+
+import structlog
+
+REDACTED = "[redacted]"
+
+_SHORTEST_SECRET = 4
+
+
+def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that replaces every occurrence of every secret, by exact value, longest first."""
+    known = sorted({secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}, key=len, reverse=True)
+
+    def redact(text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, REDACTED)
+        return text
+
+    return redact
+
+
+def configure_logging(level: str, *, redact: Callable[[str], str] = str) -> None:
+    """Set up structlog for this process. `level` is debug, info, warning or error."""
+
+    def redact_values(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: redact(value) if isinstance(value, str) else value for key, value in event.items()}
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            redact_values,
+            structlog.processors.JSONRenderer(default=str),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

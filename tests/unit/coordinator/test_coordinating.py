@@ -1,0 +1,259 @@
+"""The loop of a study against working stand-ins."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.coordinator.observing import Observer
+from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome, Order
+from convergence_cluster.coordinator.replaying import replay, unknown_entries
+from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
+from convergence_cluster.domain.errors import Conflict
+from convergence_cluster.domain.journal import Asked, Calibrated, Told
+from convergence_cluster.domain.search import Direction, Objective, StopReason
+from tests.fakes import (
+    STUDY,
+    FakeClock,
+    MemoryJournal,
+    OpenBudget,
+    PlainObjectives,
+    ScriptedSearch,
+    ShufflingExecutor,
+    answer_ok,
+)
+
+QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
+
+
+class Bench:
+    """A coordinator with all its stand-ins."""
+
+    def __init__(
+        self,
+        *,
+        journal: MemoryJournal | None = None,
+        outcome: Callable[[Call], CallOutcome] = answer_ok,
+        order: Order | None = None,
+        budget: OpenBudget | None = None,
+        executor_seed: int = 0,
+        n_arms: int = 30,
+        parallelism: int = 4,
+        is_scaled: bool = False,
+        deadline_s: float | None = None,
+    ) -> None:
+        self.journal = journal or MemoryJournal()
+        self.executor = ShufflingExecutor(outcome, seed=executor_seed)
+        self.search = ScriptedSearch(n_arms=n_arms)
+        self.budget = budget or OpenBudget()
+        self.clock = FakeClock()
+        self.observer = Observer(PlainObjectives(is_scaled=is_scaled), (QUALITY,))
+        self.coordinator = Coordinator(
+            study=STUDY,
+            optimizer=self.search,
+            executor=self.executor,
+            journal=self.journal,
+            observer=self.observer,
+            order=order or AsTheyCome(),
+            budget=self.budget,
+            bound_usd=lambda _configuration, _case: 0.02,
+            clock=self.clock,
+            parallelism=parallelism,
+            deadline_s=deadline_s,
+        )
+
+    def resume(self) -> tuple[Call, ...]:
+        missing = replay(self.coordinator, self.journal.read(), observer=self.observer, budget=self.budget)
+        entries, event = unknown_entries(missing, at_s=0.0)
+        if entries:
+            self.journal.append(events=(event,), ledger=entries)
+        return missing
+
+
+def test_every_call_asked_for_is_told_exactly_once() -> None:
+    bench = Bench()
+
+    reason = bench.coordinator.run()
+
+    asked = [key for event in bench.journal.events if isinstance(event, Asked) for key in _keys(event)]
+    told = [key for event in bench.journal.events if isinstance(event, Told) for key in event.keys]
+    assert reason is StopReason.CERTAIN
+    assert len(asked) >= 60
+    assert sorted(asked) == sorted(told) == sorted(bench.journal.outcomes)
+    assert len(bench.search.told) == len(asked)
+
+
+def test_a_call_is_written_down_before_it_can_be_sent() -> None:
+    journal = MemoryJournal()
+
+    def outcome(call: Call) -> CallOutcome:
+        asked = {key for event in journal.events if isinstance(event, Asked) for key in _keys(event)}
+        assert call.key in asked
+        return answer_ok(call)
+
+    Bench(journal=journal, outcome=outcome).coordinator.run()
+
+
+def test_the_search_learns_only_what_is_durable() -> None:
+    bench = Bench()
+    bench.journal.appends_left = 9
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.coordinator.run()
+
+    assert {(o.arm, o.case, o.repeat) for o in bench.search.told} <= set(bench.journal.outcomes)
+
+
+@pytest.mark.parametrize("executor_seed", range(5))
+def test_in_asked_order_the_history_does_not_depend_on_who_finishes_first(executor_seed: int) -> None:
+    reference = Bench(order=AsAsked(), executor_seed=99)
+    bench = Bench(order=AsAsked(), executor_seed=executor_seed)
+
+    reference.coordinator.run()
+    bench.coordinator.run()
+
+    assert bench.journal.events == reference.journal.events
+
+
+@pytest.mark.parametrize("n_appends", range(1, 60, 3))
+def test_a_crash_at_any_write_repeats_no_finished_call_and_ends_the_same(n_appends: int) -> None:
+    reference = Bench(order=AsAsked(), executor_seed=1)
+    reference.coordinator.run()
+    crashed = Bench(order=AsAsked(), executor_seed=2)
+    crashed.journal.appends_left = n_appends
+    with pytest.raises(KeyboardInterrupt):
+        crashed.coordinator.run()
+    crashed.journal.appends_left = 10**9
+    finished_before = set(crashed.journal.outcomes)
+
+    resumed = Bench(order=AsAsked(), executor_seed=3, journal=crashed.journal)
+    missing = resumed.resume()
+    resumed.coordinator.run()
+
+    assert not {call.key for call in resumed.executor.sent} & finished_before
+    assert resumed.search.recommend() == reference.search.recommend()
+    assert resumed.journal.outcomes == reference.journal.outcomes
+    unknown = [entry for entry in resumed.journal.ledger if entry.kind == "unknown"]
+    assert [entry.key for entry in unknown] == [call.key for call in missing]
+
+
+def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
+    bench = Bench(budget=OpenBudget(calls=37))
+
+    reason = bench.coordinator.run()
+
+    assert reason is StopReason.BUDGET_CALLS
+    assert len(bench.executor.sent) == 37
+
+
+def test_what_a_budget_stopped_goes_on_with_a_larger_one() -> None:
+    stopped = Bench(budget=OpenBudget(calls=37))
+    stopped.coordinator.finish(stopped.coordinator.run())
+
+    resumed = Bench(budget=OpenBudget(calls=10**6), journal=stopped.journal)
+    missing = resumed.resume()
+    reason = resumed.coordinator.run()
+
+    assert missing == ()
+    assert reason is StopReason.CERTAIN
+    assert not {call.key for call in resumed.executor.sent} & {call.key for call in stopped.executor.sent}
+
+
+def test_an_interrupt_sends_nothing_more_and_is_taken_up_without_unknown_calls() -> None:
+    bench = Bench(n_arms=200)
+    bench.coordinator.stop()
+
+    reason = bench.coordinator.run()
+    bench.coordinator.finish(reason)
+
+    assert reason is None
+    assert bench.executor.sent == []
+
+
+def test_a_deadline_stops_the_study() -> None:
+    bench = Bench(deadline_s=999.0)
+
+    assert bench.coordinator.run() is StopReason.BUDGET_TIME
+
+
+def test_scales_are_fixed_once_from_the_baselines_own_calls() -> None:
+    bench = Bench(is_scaled=True)
+
+    bench.coordinator.run()
+
+    calibrations = [event for event in bench.journal.events if isinstance(event, Calibrated)]
+    baseline = [answer_ok(call).metrics["quality"] for call in bench.executor.sent if call.arm == 0 and call.case < 2]
+    assert [event.scales["quality"] for event in calibrations] == [pytest.approx(sum(baseline) / 2)]
+    first_told = next(index for index, event in enumerate(bench.journal.events) if isinstance(event, Told))
+    assert isinstance(bench.journal.events[first_told - 1], Calibrated)
+
+
+def test_a_baseline_that_cannot_run_does_not_hold_up_the_study() -> None:
+    def outcome(call: Call) -> CallOutcome:
+        return replace(answer_ok(call), kind=OutcomeKind.INFEASIBLE, metrics={}) if call.arm == 0 else answer_ok(call)
+
+    bench = Bench(is_scaled=True, outcome=outcome)
+
+    assert bench.coordinator.run() is StopReason.CERTAIN
+    assert any(isinstance(event, Calibrated) for event in bench.journal.events)
+
+
+def test_an_api_that_answers_nothing_stops_the_study_with_its_error() -> None:
+    def outcome(call: Call) -> CallOutcome:
+        return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=4, error="connection refused")
+
+    bench = Bench(outcome=outcome, n_arms=500)
+
+    assert bench.coordinator.run() is StopReason.PROVIDER
+    assert bench.coordinator.last_error == "connection refused"
+    assert len(bench.executor.sent) < 40
+
+
+def test_a_provider_out_of_money_stops_the_study_and_its_call_is_made_again_on_resume() -> None:
+    def outcome(call: Call) -> CallOutcome:
+        if len(bench.executor.sent) < 20:
+            return answer_ok(call)
+        return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=1, error="no credit", stops_study=True)
+
+    bench = Bench(outcome=outcome)
+
+    reason = bench.coordinator.run()
+
+    assert reason is StopReason.PROVIDER
+    assert bench.coordinator.last_error == "no credit"
+    assert all(o.kind is OutcomeKind.OK for o in bench.journal.outcomes.values())
+
+
+def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> None:
+    stopped = Bench(budget=OpenBudget(calls=10))
+    stopped.coordinator.finish(stopped.coordinator.run())
+    changed = Bench(journal=stopped.journal)
+    changed.search._block_size = 3
+
+    with pytest.raises(Conflict, match="the study file or the program changed since"):
+        changed.resume()
+
+
+def test_every_arm_ends_as_a_record_with_its_posterior_score() -> None:
+    bench = Bench()
+
+    bench.coordinator.finish(bench.coordinator.run())
+
+    assert sorted(bench.journal.arms) == list(range(30))
+    assert all(record.is_final and record.score is not None for record in bench.journal.arms.values())
+
+
+def test_the_trajectory_is_the_same_after_a_replay() -> None:
+    bench = Bench()
+    bench.coordinator.finish(bench.coordinator.run())
+
+    replayed = Bench(journal=bench.journal)
+    replayed.resume()
+
+    assert replayed.coordinator.trajectory.points == bench.coordinator.trajectory.points
+    assert len(replayed.coordinator.trajectory.points) > 3
+
+
+def _keys(event: Asked) -> list[tuple[int, int, int]]:
+    return [(event.block.arm, case, event.block.repeat) for case in event.block.cases]
