@@ -168,37 +168,6 @@ class ShufflingExecutor:
         self._queued.clear()
 
 
-class OpenBudget:
-    """Counts, and refuses beyond `calls` attempts."""
-
-    def __init__(self, *, calls: int = 10**9) -> None:
-        self._calls = calls
-        self.n_attempts = 0
-        self.n_reserved = 0
-        self.usd = 0.0
-
-    def reserve(self, usd: float) -> bool:
-        if self.n_attempts + self.n_reserved >= self._calls:
-            return False
-        self.n_reserved += 1
-        return True
-
-    def release(self, usd: float) -> None:
-        self.n_reserved -= 1
-
-    def settle(self, reserved_usd: float, n_attempts: int, usd: float | None) -> None:
-        self.n_reserved -= 1
-        self.n_attempts += n_attempts
-        self.usd += usd or 0.0
-
-    def exhausted_by(self, usd: float) -> StopReason:
-        return StopReason.BUDGET_CALLS
-
-    def restore(self, n_attempts: int, usd: float) -> None:
-        self.n_attempts += n_attempts
-        self.usd += usd
-
-
 class PlainObjectives:
     """The score is the metric `quality`, divided by a scale that is measured when `is_scaled`."""
 

@@ -44,7 +44,6 @@ class Coordinator:
         bound_usd: Callable[[Configuration, int], float],
         clock: Clock,
         parallelism: int,
-        deadline_s: float | None = None,
         on_absorbed: Callable[["Coordinator"], None] = lambda _: None,
     ) -> None:
         self.study = study
@@ -62,7 +61,6 @@ class Coordinator:
         self._clock = clock
         self._target = parallelism + parallelism // 4
         self._outage_calls = max(_OUTAGE_CALLS, 2 * parallelism)
-        self._deadline_s = deadline_s
         self._on_absorbed = on_absorbed
         self._backlog: deque[Call] = deque()
         self._on_wire: dict[CallKey, Call] = {}
@@ -180,7 +178,7 @@ class Coordinator:
     # Sending
 
     def _submit(self) -> None:
-        if self._deadline_s is not None and self._clock.monotonic_s() >= self._deadline_s and not self._is_stopping:
+        if self._budget.refusal(0.0) is StopReason.BUDGET_TIME and not self._is_stopping:
             self.stop(StopReason.BUDGET_TIME)
         affordable = []
         while self._backlog and not self._is_stopping and self._budget.reserve(self._backlog[0].reserved_usd):
@@ -194,7 +192,7 @@ class Coordinator:
         if self._is_stopping:
             return self._stop
         if self._backlog:
-            return self._budget.exhausted_by(self._backlog[0].reserved_usd)
+            return self._budget.refusal(self._backlog[0].reserved_usd)
         if decision is None:
             raise ConvergenceError("the search waits for calls although none is under way; please report this")
         return decision
@@ -248,7 +246,7 @@ class Coordinator:
             call = self._on_wire.pop(outcome.call.key)
             if is_finished(outcome):
                 finished.append(outcome)
-                self._budget.settle(call.reserved_usd, outcome.n_attempts, outcome.cost_usd)
+                self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
                 self._watch_outage(outcome)
             else:
                 self._budget.release(call.reserved_usd)

@@ -1,7 +1,6 @@
 """What the coordinator needs from the outside."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from convergence_cluster.domain.calls import Call, CallOutcome
@@ -84,23 +83,23 @@ class Budget(Protocol):
     """The caps of a study. Thread-safe: retries reserve from the same one."""
 
     def reserve(self, usd: float) -> bool:
-        """Set aside one attempt of at most `usd`; False: a cap would be exceeded."""
+        """Set aside one attempt of at most `usd`; False: a cap would be exceeded, and nothing changed."""
         ...
 
     def release(self, usd: float) -> None:
-        """Give back a reservation that was not used."""
+        """Give back the reservation of an attempt that was never sent."""
         ...
 
-    def settle(self, reserved_usd: float, n_attempts: int, usd: float | None) -> None:
-        """Book what a call really took, in place of the reservations of its attempts."""
+    def settle(self, *, reserved_usd: float, n_attempts: int, usd: float | None) -> None:
+        """Book what a call cost in all, in place of the reservations of `reserved_usd` of each of its attempts."""
         ...
 
-    def exhausted_by(self, usd: float) -> StopReason:
-        """Say which cap refuses one more attempt of at most `usd`."""
+    def restore(self, *, usd: float, calls: int) -> None:
+        """Book what earlier sittings spent."""
         ...
 
-    def restore(self, n_attempts: int, usd: float) -> None:
-        """Count what earlier sittings spent."""
+    def refusal(self, usd: float) -> StopReason | None:
+        """Say which cap keeps one more attempt of `usd` from being reserved, or None."""
         ...
 
 
@@ -117,29 +116,4 @@ class Objectives(Protocol):
 
     def score(self, metrics: Mapping[str, float]) -> float:
         """Return the weighted mean of utilities, in [0, 1]."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Progress:
-    """A glance at a running study."""
-
-    n_calls: int
-    """Finished calls, of this and earlier sittings."""
-    n_in_flight: int
-    counts: Mapping[str, int]
-    """Finished calls by outcome kind."""
-    spent_usd: float | None
-    """None: no price is known."""
-    elapsed_s: float
-    n_calls_this_sitting: int
-    recommendation: Recommendation
-    is_final: bool = False
-
-
-class Listener(Protocol):
-    """Is shown the progress."""
-
-    def __call__(self, progress: Progress) -> None:
-        """Take note; must return quickly and not raise."""
         ...

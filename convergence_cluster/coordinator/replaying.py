@@ -40,7 +40,7 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
     missing = tuple(call for key, call in asked.items() if key not in history.outcomes)
     coordinator.restore_calls(missing)
     coordinator.accounts.book(history.ledger)
-    budget.restore(coordinator.accounts.n_attempts, coordinator.accounts.spent_usd)
+    budget.restore(usd=coordinator.accounts.spent_usd, calls=coordinator.accounts.n_attempts)
     was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
     return () if was_interrupted_cleanly else missing
 

@@ -13,11 +13,11 @@ from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.journal import Asked, Calibrated, Told
 from convergence_cluster.domain.search import Direction, Objective, StopReason
+from convergence_cluster.metering.budget import Budget
 from tests.fakes import (
     STUDY,
     FakeClock,
     MemoryJournal,
-    OpenBudget,
     PlainObjectives,
     ScriptedSearch,
     ShufflingExecutor,
@@ -25,6 +25,10 @@ from tests.fakes import (
 )
 
 QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
+
+
+def _budget(*, calls: int | None = None) -> Budget:
+    return Budget(clock=FakeClock(), calls=calls)
 
 
 class Bench:
@@ -36,17 +40,16 @@ class Bench:
         journal: MemoryJournal | None = None,
         outcome: Callable[[Call], CallOutcome] = answer_ok,
         order: Order | None = None,
-        budget: OpenBudget | None = None,
+        budget: Budget | None = None,
         executor_seed: int = 0,
         n_arms: int = 30,
         parallelism: int = 4,
         is_scaled: bool = False,
-        deadline_s: float | None = None,
     ) -> None:
         self.journal = journal or MemoryJournal()
         self.executor = ShufflingExecutor(outcome, seed=executor_seed)
         self.search = ScriptedSearch(n_arms=n_arms)
-        self.budget = budget or OpenBudget()
+        self.budget = budget or _budget()
         self.clock = FakeClock()
         self.observer = Observer(PlainObjectives(is_scaled=is_scaled), (QUALITY,))
         self.coordinator = Coordinator(
@@ -60,7 +63,6 @@ class Bench:
             bound_usd=lambda _configuration, _case: 0.02,
             clock=self.clock,
             parallelism=parallelism,
-            deadline_s=deadline_s,
         )
 
     def resume(self) -> tuple[Call, ...]:
@@ -139,7 +141,7 @@ def test_a_crash_at_any_write_repeats_no_finished_call_and_ends_the_same(n_appen
 
 
 def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
-    bench = Bench(budget=OpenBudget(calls=37))
+    bench = Bench(budget=_budget(calls=37))
 
     reason = bench.coordinator.run()
 
@@ -148,10 +150,10 @@ def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
 
 
 def test_what_a_budget_stopped_goes_on_with_a_larger_one() -> None:
-    stopped = Bench(budget=OpenBudget(calls=37))
+    stopped = Bench(budget=_budget(calls=37))
     stopped.coordinator.finish(stopped.coordinator.run())
 
-    resumed = Bench(budget=OpenBudget(calls=10**6), journal=stopped.journal)
+    resumed = Bench(budget=_budget(calls=10**6), journal=stopped.journal)
     missing = resumed.resume()
     reason = resumed.coordinator.run()
 
@@ -172,7 +174,11 @@ def test_an_interrupt_sends_nothing_more_and_is_taken_up_without_unknown_calls()
 
 
 def test_a_deadline_stops_the_study() -> None:
-    bench = Bench(deadline_s=999.0)
+    clock = FakeClock()
+    budget = Budget(clock=clock, time_s=60.0)
+    clock.time_s += 61.0
+
+    bench = Bench(budget=budget)
 
     assert bench.coordinator.run() is StopReason.BUDGET_TIME
 
@@ -226,7 +232,7 @@ def test_a_provider_out_of_money_stops_the_study_and_its_call_is_made_again_on_r
 
 
 def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> None:
-    stopped = Bench(budget=OpenBudget(calls=10))
+    stopped = Bench(budget=_budget(calls=10))
     stopped.coordinator.finish(stopped.coordinator.run())
     changed = Bench(journal=stopped.journal)
     changed.search._block_size = 3

@@ -1,0 +1,102 @@
+"""What happens beside the search: progress is shown and arms are recorded, both now and then."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.search import Recommendation
+
+_SHOW_EVERY_S = 0.5
+_RECORD_EVERY_S = 20.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """A glance at a running study."""
+
+    n_calls: int
+    """Finished calls, of this and earlier sittings."""
+    max_calls: int | None
+    n_in_flight: int
+    counts: Mapping[str, int]
+    """Finished calls by outcome kind."""
+    spent_usd: float | None
+    """None: no price is known."""
+    max_usd: float | None
+    elapsed_s: float
+    calls_per_s: float
+    """Of this sitting."""
+    left_s: float | None
+    """Until the nearest cap at the present rate; None: no cap."""
+    recommendation: Recommendation
+    is_final: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Caps:
+    """The study's budget; None: no cap."""
+
+    usd: float | None
+    calls: int | None
+    time_s: float | None
+
+
+class Housekeeping:
+    """Called by the coordinator after every round."""
+
+    def __init__(self, *, clock: Clock, caps: Caps, listener: Callable[[Progress], None]) -> None:
+        self._clock = clock
+        self._caps = caps
+        self._listener = listener
+        self._began_s = self._shown_s = self._recorded_s = clock.monotonic_s()
+        self._n_before = 0
+
+    def begin(self, coordinator: Coordinator) -> None:
+        """Start counting this sitting."""
+        self._began_s = self._shown_s = self._recorded_s = self._clock.monotonic_s()
+        self._n_before = coordinator.accounts.n_calls
+
+    def __call__(self, coordinator: Coordinator) -> None:
+        """Show and record what is due."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._shown_s >= _SHOW_EVERY_S:
+            self.show(coordinator)
+            self._shown_s = self._clock.monotonic_s()
+        if now_s - self._recorded_s >= _RECORD_EVERY_S:
+            coordinator.record_arms()
+            self._recorded_s = self._clock.monotonic_s()
+
+    def show(self, coordinator: Coordinator, *, is_final: bool = False) -> None:
+        """Show the progress now."""
+        accounts = coordinator.accounts
+        elapsed_s = max(self._clock.monotonic_s() - self._began_s, 1e-3)
+        calls_per_s = (accounts.n_calls - self._n_before) / elapsed_s
+        is_priced = accounts.n_unpriced < max(accounts.n_calls, 1)
+        self._listener(
+            Progress(
+                n_calls=accounts.n_calls,
+                max_calls=self._caps.calls,
+                n_in_flight=coordinator.n_in_flight,
+                counts=dict(accounts.counts),
+                spent_usd=accounts.spent_usd if is_priced else None,
+                max_usd=self._caps.usd,
+                elapsed_s=elapsed_s,
+                calls_per_s=calls_per_s,
+                left_s=self._left_s(coordinator, calls_per_s, elapsed_s),
+                recommendation=coordinator.optimizer.recommend(),
+                is_final=is_final,
+            )
+        )
+
+    def _left_s(self, coordinator: Coordinator, calls_per_s: float, elapsed_s: float) -> float | None:
+        accounts, caps = coordinator.accounts, self._caps
+        left = []
+        if caps.time_s is not None:
+            left.append(caps.time_s - elapsed_s)
+        if caps.calls is not None and calls_per_s > 0:
+            left.append((caps.calls - accounts.n_attempts) / calls_per_s)
+        usd_per_s = accounts.spent_usd / max(accounts.n_calls, 1) * calls_per_s
+        if caps.usd is not None and usd_per_s > 0:
+            left.append((caps.usd - accounts.spent_usd) / usd_per_s)
+        return max(0.0, min(left)) if left else None
