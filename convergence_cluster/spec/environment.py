@@ -1,0 +1,49 @@
+"""What a study needs from the environment. Reading and checking a study does not need it."""
+
+from collections.abc import Iterator, Mapping
+
+from convergence_cluster.spec.problems import Problem, raise_all
+from convergence_cluster.spec.schema import StudySpec
+from convergence_cluster.spec.schema_api import REFERENCE, endpoint_problem
+
+
+def missing_environment(spec: StudySpec, environ: Mapping[str, str]) -> list[Problem]:
+    """Return a problem for each environment variable that calls need and that is not set or empty."""
+    return [
+        Problem(path=path, message=f"environment variable {name} is not set; expected {purpose}")
+        for path, name, purpose in _needed(spec)
+        if not environ.get(name)
+    ]
+
+
+def resolve_endpoint(endpoint: str, environ: Mapping[str, str]) -> str:
+    """Return an endpoint with its `${NAME}` and `${NAME:-default}` replaced.
+
+    Raises:
+        SpecError: a variable without default is not set, or the result is no URL.
+    """
+
+    def value(name: str, default: str | None) -> str:
+        found = environ.get(name) or default
+        if found is None:
+            message = f"environment variable {name} is not set; expected a part of the URL"
+            raise_all([Problem(path=("api", "endpoint"), message=message)])
+        return found or ""
+
+    url = REFERENCE.sub(lambda match: value(match.group(1), match.group(2)), endpoint)
+    problem = endpoint_problem(url)
+    if problem is not None:
+        raise_all([Problem(path=("api", "endpoint"), message=f"after environment variables: {problem}")])
+    return url
+
+
+def _needed(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    for name in spec.api.auth.environment_names():
+        key = next(k for k in type(spec.api.auth).model_fields if getattr(spec.api.auth, k) == name)
+        yield ("api", "auth", key), name, "the secret for calls"
+    endpoints: dict[tuple[str, ...], str] = {("api", "endpoint"): spec.api.endpoint or ""}
+    endpoints |= {("api", "models", key, "endpoint"): model.endpoint for key, model in (spec.api.models or {}).items()}
+    for path, endpoint in endpoints.items():
+        for match in REFERENCE.finditer(endpoint):
+            if match.group(2) is None:
+                yield path, match.group(1), "a part of the URL"

@@ -1,0 +1,172 @@
+"""Which metrics a study has: names, weights, directions, and who computes each."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from convergence_cluster.domain.calls import TestCase
+from convergence_cluster.domain.search import Direction, Objective
+from convergence_cluster.spec.problems import Problem, suggestion
+from convergence_cluster.spec.schema_evaluation import EvaluationSection, MetricSection
+from convergence_cluster.spec.space import is_number
+
+MEASURED: Final = {
+    "latency_ms": Direction.MINIMIZE,
+    "cost_usd": Direction.MINIMIZE,
+    "input_tokens": Direction.MINIMIZE,
+    "output_tokens": Direction.MINIMIZE,
+    "total_tokens": Direction.MINIMIZE,
+    "success_rate": Direction.MAXIMIZE,
+}
+"""Metrics that every call has, with the better direction."""
+
+ALIASES: Final = {"latency": "latency_ms", "cost": "cost_usd", "tokens": "total_tokens"}
+"""Short names of measured metrics."""
+
+_LOWER: Final = {
+    "latency",
+    "cost",
+    "costs",
+    "tokens",
+    "token",
+    "time",
+    "price",
+    "error",
+    "errors",
+    "duration",
+    "ms",
+    "usd",
+}
+_HIGHER: Final = {"efficiency", "score", "quality", "accuracy", "savings"}
+_INFERRED: Final = {"quality", "accuracy"}
+_PATH: Final = ("evaluation", "metrics")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One metric, ready to be computed."""
+
+    name: str
+    weight: float
+    """Share in the score; the weights of a study's metrics add up to 1."""
+    direction: Direction
+    function: str
+    """A name of `MetricFunction`, or `measured` for those that every call has."""
+    scale: float | None
+    """Lower is better: the value whose utility is 1/2; None: the baseline's measured median. Else None."""
+    settings: MetricSection
+    """What the file says: field, pattern, tolerance and the rest."""
+
+
+def to_metrics(
+    evaluation: EvaluationSection, cases: Sequence[TestCase], *, has_evaluator: bool
+) -> tuple[tuple[Metric, ...], list[Problem], list[str]]:
+    """Return the metrics in the file's order, what is wrong with them, and what was inferred."""
+    problems, notes = list[Problem](), list[str]()
+    total = sum(given.weight for given in evaluation.metrics.values())
+    if total <= 0:
+        problems.append(Problem(path=_PATH, message="all weights are 0; expected at least one above 0"))
+    metrics: dict[str, Metric] = {}
+    for written, given in evaluation.metrics.items():
+        name = written if given.function is not None else ALIASES.get(written, written)
+        path = (*_PATH, written)
+        function = _function(name, given, cases, has_evaluator=has_evaluator)
+        if name in metrics:
+            problems.append(Problem(path=path, message=f"the same metric as {name}; expected it once"))
+        if function is None:
+            problems.append(Problem(path=path, message=_nobody(name, given)))
+        elif given.function is None and function not in {"measured", "custom"}:
+            notes.append(f"{'.'.join(path)}: no function given; scored by {function}, by the shape of `expected`")
+        if function == "custom" and not has_evaluator:
+            message = "function custom needs evaluation.custom_evaluator with the module that computes it"
+            problems.append(Problem(path=path, message=message))
+        direction = _direction(name, given)
+        if function == "measured" and direction is not MEASURED[name]:
+            message = (
+                "higher_is_better: expected lower_is_better" if name != "success_rate" else "expected higher_is_better"
+            )
+            problems.append(Problem(path=(*path, "type"), message=message))
+        metrics[name] = Metric(
+            name=name,
+            weight=given.weight / total if total > 0 else 0.0,
+            direction=direction,
+            function=function or "custom",
+            scale=(given.threshold or given.budget_per_call) if direction is Direction.MINIMIZE else None,
+            settings=given,
+        )
+    for name in _bounded(evaluation):
+        metrics.setdefault(name, _watched(name))
+    return tuple(metrics.values()), problems + _constraint_problems(evaluation, metrics), notes
+
+
+def to_objectives(evaluation: EvaluationSection, metrics: Sequence[Metric]) -> tuple[Objective, ...]:
+    """Return one objective a metric, in the same order, with the study's constraints."""
+    bounds = {ALIASES.get(name, name): bound for name, bound in evaluation.constraints.items()}
+    bounds |= {name: bound for name, bound in evaluation.constraints.items() if name in {m.name for m in metrics}}
+    return tuple(
+        Objective(
+            name=metric.name,
+            direction=metric.direction,
+            low=bounds[metric.name].min if metric.name in bounds else None,
+            high=bounds[metric.name].max if metric.name in bounds else None,
+        )
+        for metric in metrics
+    )
+
+
+def _bounded(evaluation: EvaluationSection) -> list[str]:
+    """Return the measured metrics that only a constraint names."""
+    names = [name if name in evaluation.metrics else ALIASES.get(name, name) for name in evaluation.constraints]
+    return [name for name in names if name in MEASURED]
+
+
+def _watched(name: str) -> Metric:
+    settings = MetricSection(weight=0.0)
+    return Metric(name=name, weight=0.0, direction=MEASURED[name], function="measured", scale=None, settings=settings)
+
+
+def _constraint_problems(evaluation: EvaluationSection, metrics: Mapping[str, Metric]) -> list[Problem]:
+    return [
+        Problem(path=("evaluation", "constraints", name), message=f"no such metric{suggestion(name, metrics)}")
+        for name in evaluation.constraints
+        if name not in metrics and ALIASES.get(name) not in metrics
+    ]
+
+
+def _direction(name: str, given: MetricSection) -> Direction:
+    if given.type is not None:
+        return Direction.MINIMIZE if given.type == "lower_is_better" else Direction.MAXIMIZE
+    words = re.split(r"[^a-z]+", name.lower())
+    is_lower = bool(_LOWER & set(words)) and not _HIGHER & set(words)
+    return MEASURED.get(name, Direction.MINIMIZE if is_lower else Direction.MAXIMIZE)
+
+
+def _function(name: str, given: MetricSection, cases: Sequence[TestCase], *, has_evaluator: bool) -> str | None:
+    if given.function is not None:
+        return given.function
+    if name in MEASURED:
+        return "measured"
+    if has_evaluator:
+        return "custom"
+    return _by_expected(name, cases) if name in _INFERRED and given.type != "llm_judge" else None
+
+
+def _by_expected(name: str, cases: Sequence[TestCase]) -> str | None:
+    """Return how `quality` or `accuracy` is computed, where what all cases expect leaves no doubt."""
+    expected = [case.expected for case in cases]
+    if not expected:
+        return None
+    if all(isinstance(e, Mapping) and e and set(e) <= {"min_length", "max_length"} for e in expected):
+        return "length"
+    if all(is_number(e) for e in expected):
+        return "numeric"
+    if all(isinstance(e, str) and e for e in expected):
+        return "exact_match" if name == "accuracy" else "contains"
+    return None
+
+
+def _nobody(name: str, given: MetricSection) -> str:
+    if given.type == "llm_judge":
+        return "type llm_judge is not computed yet; expected evaluation.custom_evaluator, or a function"
+    return f"nobody computes this metric; give it a function, or a custom_evaluator{suggestion(name, MEASURED)}"

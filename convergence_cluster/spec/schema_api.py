@@ -1,0 +1,305 @@
+"""The `api` section: what is called, how, what its answers mean, and what it costs."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.spec.section import (
+    IGNORED,
+    Count,
+    EnvironmentName,
+    JmesPath,
+    NonNegative,
+    Positive,
+    Section,
+    Text,
+    at,
+)
+
+Provider = Literal[
+    "openai",
+    "openai-responses",
+    "azure",
+    "anthropic",
+    "gemini",
+    "groq",
+    "together",
+    "mistral",
+    "openrouter",
+    "ollama",
+    "vllm",
+    "browserbase",
+    "apify",
+    "firecrawl",
+    "http",
+]
+
+REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+"""An environment variable in an endpoint: `${NAME}` or `${NAME:-default}`."""
+
+ANY_MODEL: Final = "*"
+"""The key of a price that holds for every model."""
+
+_SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-bb-api-key"}
+
+
+class Auth(Section):
+    """How calls are authorized. Only names of environment variables stand here, never a key."""
+
+    type: Literal["none", "bearer", "api_key", "basic", "oauth"] = "none"
+    """`bearer` sends `Authorization: Bearer <key>`, `api_key` sends the key in `header_name`, `basic` sends user name
+    and password, `oauth` fetches a token by client credentials."""
+    token_env: EnvironmentName | None = None
+    """Environment variable that holds the key. Required for `bearer` and `api_key`."""
+    header_name: Text = Field(default="x-api-key", validation_alias=AliasChoices("header_name", "api_key_header"))
+    """Header that carries the key of `api_key`."""
+    username: Text | None = None
+    """User name of `basic`."""
+    username_env: EnvironmentName | None = None
+    """Environment variable that holds the user name of `basic`."""
+    password_env: EnvironmentName | None = None
+    """Environment variable that holds the password of `basic`."""
+    token_url: Text | None = None
+    """Where `oauth` fetches its token."""
+    client_id_env: EnvironmentName | None = None
+    """Environment variable that holds the client id of `oauth`."""
+    client_secret_env: EnvironmentName | None = None
+    """Environment variable that holds the client secret of `oauth`."""
+    scope: Text | None = None
+    """Scope that `oauth` asks for."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "Auth":
+        if self.type in {"bearer", "api_key"} and self.token_env is None:
+            raise at("token_env", f"required for type {self.type}: the environment variable that holds the key")
+        if self.type == "basic":
+            if self.username is None and self.username_env is None:
+                raise at("username", "required for type basic (or username_env)")
+            if self.password_env is None:
+                raise at("password_env", "required for type basic: the environment variable that holds the password")
+        if self.type == "oauth" and self.token_env is None:
+            for key in ("token_url", "client_id_env", "client_secret_env"):
+                if getattr(self, key) is None:
+                    raise at(key, "required for type oauth (or token_env for a token that you fetched yourself)")
+        return self
+
+    def environment_names(self) -> tuple[str, ...]:
+        """Return the environment variables that calls need, in the order of the keys."""
+        needed = {
+            "none": (),
+            "bearer": (self.token_env,),
+            "api_key": (self.token_env,),
+            "basic": (self.username_env if self.username is None else None, self.password_env),
+            "oauth": (self.token_env or self.client_id_env, None if self.token_env else self.client_secret_env),
+        }[self.type]
+        return tuple(name for name in needed if name is not None)
+
+
+class RequestSection(Section):
+    """What is sent."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
+    """HTTP method. Without `body` and `query`, the case's input and then the parameters are sent: as query for GET and
+    DELETE, else as JSON."""
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    """Headers by name; values are templates as in `body`. A key belongs in `api.auth`."""
+    query: Mapping[str, Json] = Field(default_factory=dict)
+    """Query parameters; texts in it are templates as in `body`."""
+    body: Json = None
+    """JSON body; texts in it are Jinja templates over `params`, `input`, `expected`, `metadata` and `case_id`. A text
+    that is one single expression keeps the type of its value."""
+    timeout_seconds: Annotated[Positive, Field(le=3600)] = 30
+    """Longest time for one attempt, in seconds."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _upper_method(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("method"), str):
+            return {**value, "method": value["method"].upper()}
+        return value
+
+    @model_validator(mode="after")
+    def _has_no_key(self) -> "RequestSection":
+        for name, value in self.headers.items():
+            if name.lower() in _SECRET_HEADERS and value.strip():
+                raise at(
+                    "headers", f"{name} carries a key; put it in an environment variable and name that in api.auth"
+                )
+        return self
+
+
+def _cost_paths(value: Any) -> Any:
+    if isinstance(value, str):
+        return ({"path": value},)
+    return () if value is None else (value,) if isinstance(value, dict) else value
+
+
+class CostPath(Section):
+    """Where an answer says what it cost."""
+
+    path: JmesPath
+    """JMESPath to a number."""
+    per_unit: NonNegative | None = None
+    """USD for each unit."""
+    per_million: NonNegative | None = None
+    """USD for a million units. Without either, the number is USD."""
+    required: bool = False
+    """An answer without this number has an unknown cost."""
+
+
+class UsagePaths(Section):
+    """Where an answer says how many tokens it used. A path stands for `{object: path}`."""
+
+    object: JmesPath | None = None
+    """JMESPath to an object with the counts under their usual names (`prompt_tokens`, `input_tokens`, ...)."""
+    input_tokens: JmesPath | None = None
+    """JMESPath to the tokens read, cached ones included."""
+    output_tokens: JmesPath | None = None
+    """JMESPath to the tokens written, reasoning included."""
+    cached_tokens: JmesPath | None = None
+    """JMESPath to the tokens read from a cache."""
+    cache_write_tokens: JmesPath | None = None
+    """JMESPath to the tokens written to a cache."""
+    reasoning_tokens: JmesPath | None = None
+    """JMESPath to the tokens of reasoning."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, value: Any) -> Any:
+        return {"object": value} if isinstance(value, str) else value
+
+
+class ResponseSection(Section):
+    """Where in an answer things are: JMESPath expressions over the response body."""
+
+    result_field: JmesPath | None = None
+    """The result that metrics score. Default: the provider's usual place, else the whole body."""
+    text: JmesPath | None = None
+    """The result as text, where it is elsewhere than `result_field`."""
+    error_field: JmesPath | None = None
+    """An error message; where it is present and not empty, and `success_when` and `success_field` say nothing else, the
+    call failed."""
+    success_field: JmesPath | None = None
+    """A flag; the call failed where it is present and false. Absent counts as success."""
+    success_when: JmesPath | None = None
+    """An expression over `{status, body}` that must be true, or the call failed: `` body.state == 'done' ``."""
+    usage: UsagePaths | None = None
+    """Token counts: a path to an object with the usual names, or one path for each count."""
+    cost: Annotated[tuple[CostPath, ...], BeforeValidator(_cost_paths)] = ()
+    """USD of a call: a path, or a list of paths with unit prices that add up."""
+    finish: JmesPath | None = None
+    """Why it ended: `length` or `max_tokens` mean it was cut, `content_filter` or `refusal` that it was not given."""
+    model: JmesPath | None = None
+    """The model that answered."""
+
+
+class Rate(Section):
+    """How fast calls may go, shared by every worker. Absent: as fast as the provider's own headers allow."""
+
+    rpm: Positive | None = None
+    """Requests a minute."""
+    tpm: Positive | None = None
+    """Tokens a minute, input and output together."""
+    concurrency: Count | None = None
+    """Calls on the wire at once, over all workers."""
+
+
+class Price(Section):
+    """What a model costs."""
+
+    input_usd_per_million: NonNegative | None = None
+    """USD for a million input tokens."""
+    output_usd_per_million: NonNegative | None = None
+    """USD for a million output tokens."""
+    cached_usd_per_million: NonNegative | None = None
+    """USD for a million input tokens read from a cache. Default: as other input."""
+    usd_per_call: NonNegative | None = None
+    """USD for each call, added to the tokens."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> "Price":
+        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
+            raise at("input_usd_per_million", "input and output prices are given together")
+        if self.input_usd_per_million is None and self.usd_per_call is None:
+            raise at("usd_per_call", "expected usd_per_call, or input_usd_per_million and output_usd_per_million")
+        return self
+
+
+class ApiModel(Section):
+    """Where one model of an API with an endpoint for each model is."""
+
+    endpoint: Text
+    """URL of this model."""
+    description: str | None = None
+    """For readers."""
+
+
+class ApiSection(Section):
+    """The API to optimize."""
+
+    name: Text
+    """What you call it. Studies with the same name learn from each other."""
+    description: str | None = None
+    """For readers."""
+    provider: Provider | None = None
+    """The wire format. Default: recognised by the endpoint's host, else `http`."""
+    endpoint: Text | None = None
+    """URL that calls go to. May contain `${NAME}` or `${NAME:-default}` for environment variables."""
+    models: Annotated[Mapping[str, ApiModel], Field(min_length=1)] | None = None
+    """URL for each value of the parameter `model`, where they differ. Required without `endpoint`."""
+    auth: Auth = Field(default_factory=Auth)
+    """How calls are authorized."""
+    request: RequestSection = Field(default_factory=RequestSection)
+    """What is sent."""
+    response: ResponseSection = Field(default_factory=ResponseSection)
+    """What an answer means."""
+    rate: Rate = Field(default_factory=Rate)
+    """How fast calls may go."""
+    prices: Mapping[str, Price] = Field(default_factory=dict)
+    """Prices by model, before every other source; `*` holds for every model. A single price may stand here directly."""
+    adapter_enabled: bool | None = Field(default=None, json_schema_extra=IGNORED)
+    """`provider` decides."""
+    mock_mode: bool | None = Field(default=None, json_schema_extra=IGNORED)
+    """`convergence sandbox` starts a local API to try things on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_price(cls, value: Any) -> Any:
+        prices = value.get("prices") if isinstance(value, dict) else None
+        if isinstance(prices, dict) and prices and set(prices) <= set(Price.model_fields):
+            return {**value, "prices": {ANY_MODEL: prices}}
+        return value
+
+    @model_validator(mode="after")
+    def _is_reachable(self) -> "ApiSection":
+        if self.endpoint is None and self.models is None:
+            raise at("endpoint", "required: the URL that calls go to (or api.models with a URL for each model)")
+        endpoints = {} if self.endpoint is None else {"endpoint": self.endpoint}
+        for key, endpoint in endpoints.items() | {("models", m.endpoint) for m in (self.models or {}).values()}:
+            problem = endpoint_problem(endpoint)
+            if problem is not None:
+                raise at(key, problem)
+        return self
+
+
+def endpoint_problem(endpoint: str) -> str | None:
+    """Return what is wrong with an endpoint, or None. References to environment variables may stand for any part."""
+    text = REFERENCE.sub(lambda match: match.group(2) or "x", endpoint)
+    if REFERENCE.match(endpoint) and not text.startswith(("http://", "https://")):
+        text = f"https://{text}"
+    if any(character.isspace() or not character.isprintable() for character in text):
+        return "expected a URL without blanks"
+    try:
+        parts = urlsplit(text)
+        has_host, _ = bool(parts.hostname), parts.port
+    except ValueError:
+        return "expected a URL such as https://api.example.com/v1/chat"
+    if parts.scheme not in {"http", "https"} or not has_host:
+        return f"{endpoint!r}: expected a URL such as https://api.example.com/v1/chat"
+    if parts.username or parts.password:
+        return "the URL carries a password; use api.auth with type basic"
+    return None

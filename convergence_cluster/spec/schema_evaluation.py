@@ -1,0 +1,189 @@
+"""The `evaluation` section: test cases, metrics, constraints."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.spec.section import (
+    LATER,
+    JmesPath,
+    NonNegative,
+    NonNegativeCount,
+    Number,
+    OneOrMore,
+    Positive,
+    Section,
+    Share,
+    Text,
+    at,
+)
+
+MetricFunction = Literal[
+    "exact",
+    "exact_match",
+    "contains",
+    "contains_any",
+    "contains_all",
+    "regex",
+    "levenshtein",
+    "token_ratio",
+    "similarity",
+    "json_schema",
+    "length",
+    "numeric",
+    "custom",
+]
+
+
+class Augmentation(Section):
+    """More cases made from those given."""
+
+    enabled: bool = False
+    """Whether to make any."""
+    mutation_rate: Share = 0.3
+    """Share of changed cases."""
+    crossover_rate: Share = 0.2
+    """Share of combined cases."""
+    augmentation_factor: Positive = 2
+    """Cases afterwards, over cases before."""
+    preserve_originals: bool = True
+    """Keep the cases given."""
+
+
+class TestCasesSection(Section):
+    """The inputs and what is expected of the answers. A text stands for `{path: ...}`, a list for `{inline: [...]}`."""
+
+    __test__ = False
+
+    path: Text | None = None
+    """JSON (a list, `{"test_cases": [...]}` or one case), JSONL, CSV or YAML file, relative to the study file."""
+    inline: Annotated[tuple[Json, ...], OneOrMore] | None = None
+    """The cases themselves; used where there is no `path`."""
+    holdout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
+    """Share of the cases kept from the search for the final comparison; drawn by `optimization.seed`."""
+    augmentation: Augmentation = Field(default_factory=Augmentation, json_schema_extra=LATER)
+    """More cases made from those given."""
+
+
+class MetricSection(Section):
+    """One metric. A number stands for `{weight: ...}`."""
+
+    weight: NonNegative = 1.0
+    """Share in the score, relative to the other metrics' weights. 0: reported only."""
+    type: Literal["higher_is_better", "lower_is_better", "llm_judge"] | None = None
+    """Which way is better. Default: lower for names that say latency, cost, tokens, time, price, error or duration."""
+    function: MetricFunction | None = None
+    """How it is computed. Default: measured for built-in names, else the custom evaluator."""
+    threshold: Positive | None = None
+    """Lower is better: the value whose utility is 1/2; else no effect on the score."""
+    budget_per_call: Positive | None = None
+    """As `threshold`, in USD, for costs."""
+    field: JmesPath | None = None
+    """JMESPath into the result (parsed as JSON where it is text) to the part that is scored."""
+    expected: Json = None
+    """What to compare with where a case has no `expected` of its own."""
+    expected_field: JmesPath | None = None
+    """JMESPath into the case's `expected` to the part that is compared."""
+    pattern: Text | None = None
+    """Regular expression of `regex`, where the case has none."""
+    answer_schema: Json = Field(default=None, alias="schema")
+    """JSON schema of `json_schema`, where the case has none."""
+    tolerance: NonNegative | None = None
+    """Largest difference that `numeric` accepts."""
+    relative_tolerance: NonNegative | None = None
+    """Largest difference that `numeric` accepts, as a share of the expected number."""
+    min_length: NonNegativeCount | None = None
+    """Fewest characters that `length` accepts, where the case does not say."""
+    max_length: NonNegativeCount | None = None
+    """Most characters that `length` accepts, where the case does not say."""
+    ignore_case: bool = False
+    """Compare text without regard to case."""
+    description: str | None = None
+    """For readers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"weight": value} if is_number else value
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "MetricSection":
+        if self.min_length is not None and self.max_length is not None and self.min_length > self.max_length:
+            raise at("min_length", f"min_length {self.min_length} is above max_length {self.max_length}")
+        return self
+
+
+class CustomEvaluator(Section):
+    """A Python function beside the study file that scores answers."""
+
+    enabled: bool | None = None
+    """Default: yes where `module` is given."""
+    module: Text | None = None
+    """File without `.py` beside the study file, or an importable module."""
+    function: Text = "score_response"
+    """`f(result, expected, params, metric=None) -> float`, or `f(prediction, expected, context) -> {metric: score}`."""
+
+    @model_validator(mode="after")
+    def _has_module(self) -> "CustomEvaluator":
+        if self.enabled and self.module is None:
+            raise at("module", "required where custom_evaluator is enabled: the Python file beside the study file")
+        return self
+
+    @property
+    def is_used(self) -> bool:
+        """Say whether metrics may use it."""
+        return self.module is not None and self.enabled is not False
+
+
+class Constraint(Section):
+    """Bounds that a configuration's mean must keep to be recommended."""
+
+    min: Number | None = None
+    """Smallest mean allowed."""
+    max: Number | None = None
+    """Largest mean allowed."""
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> "Constraint":
+        if self.min is None and self.max is None:
+            raise at("min", "expected min, or max, or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise at("min", f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+def _metrics(value: Any) -> Any:
+    is_names = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return {name: {} for name in value} if is_names else value
+
+
+class EvaluationSection(Section):
+    """How good an answer is."""
+
+    test_cases: TestCasesSection = Field(default_factory=TestCasesSection)
+    """The cases. Default: `test_cases.json` beside the study file."""
+    metrics: Annotated[Mapping[str, MetricSection], BeforeValidator(_metrics), Field(min_length=1)]
+    """Metrics by name; a list of names weighs them equally. Measured without a function: `latency_ms` (or `latency`),
+    `cost_usd` (or `cost`), `input_tokens`, `output_tokens`, `total_tokens`, `success_rate`."""
+    custom_evaluator: CustomEvaluator = Field(default_factory=CustomEvaluator)
+    """A Python function that scores answers."""
+    constraints: Mapping[str, Constraint] = Field(default_factory=dict)
+    """Bounds by metric that the recommended configuration must keep."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        cases = value.get("test_cases", {})
+        if isinstance(cases, str | list):
+            cases = {"path" if isinstance(cases, str) else "inline": cases}
+        if "holdout" in value and isinstance(cases, dict):
+            cases = {"holdout": value["holdout"], **cases}
+        rest = {key: item for key, item in value.items() if key != "holdout"}
+        return {**rest, "test_cases": cases} if cases != {} else rest

@@ -1,0 +1,152 @@
+"""The `search_space` section: which configurations exist."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
+
+from convergence_cluster.domain.identity import Json, canonical_json
+from convergence_cluster.spec.section import IGNORED, Number, OneOrMore, Positive, Section, Text, at
+
+ParameterType = Literal["categorical", "ordinal", "discrete", "continuous", "float", "int", "integer"]
+
+_WHOLE = {"int", "integer", "discrete"}
+
+
+def _from_shorthand(value: Any) -> Any:
+    """Return the full form of a parameter written as a list, or as one fixed value."""
+    if isinstance(value, dict) or value is None:
+        return value
+    return {"values": value if isinstance(value, list) else [value]}
+
+
+class ParameterSection(Section):
+    """One parameter. A list stands for `{values: [...]}`, one value for a fixed parameter."""
+
+    type: ParameterType | None = None
+    """`categorical`: values in no order. `discrete` (or `ordinal`): values in order, or a range of whole numbers.
+    `continuous` (or `float`): a real number. `int`: a whole number. Default: two or more numbers in rising order are
+    ordinal, other values categorical; a range with a fraction in it is real, one with a whole `step` is whole."""
+    values: Annotated[tuple[Json, ...], Field(min_length=1)] | None = Field(
+        default=None, validation_alias=AliasChoices("values", "choices")
+    )
+    """The allowed values, any JSON."""
+    min: Number | None = None
+    """Smallest value of a range."""
+    max: Number | None = None
+    """Largest value of a range."""
+    step: Positive | None = None
+    """Distance between neighbouring values, counted from `min`. Default: 1 for whole numbers, none for real ones."""
+    log: bool | None = None
+    """Search by ratios rather than differences. Default: where max is 1000 times min or more and there is no `step`."""
+    when: Mapping[str, Annotated[tuple[Json, ...], OneOrMore]] | None = None
+    """The parameter applies only while each parameter named here has one of these values."""
+    template: Text | None = None
+    """Glob of prompt files, relative to the study file. Values are the files' names; calls send the files' texts."""
+    description: str | None = None
+    """For readers."""
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> "ParameterSection":
+        bounds = [key for key in ("min", "max", "step", "log") if getattr(self, key) is not None]
+        given = [key for key in ("values", "template") if getattr(self, key) is not None] + bounds[:1]
+        if not given:
+            raise at("values", "expected values, or min and max, or template")
+        if len(given) > 1:
+            raise at(given[1], f"{given[0]} and {given[1]} exclude each other")
+        if bounds:
+            self._check_range()
+        elif self.values is not None:
+            self._check_values(self.values)
+        return self
+
+    def _check_range(self) -> None:
+        for key in ("min", "max"):
+            if getattr(self, key) is None:
+                raise at(key, "required: a range has min and max")
+        assert self.min is not None
+        assert self.max is not None
+        if self.type in {"categorical", "ordinal"}:
+            raise at("type", f"{self.type} takes values, not a range; expected continuous, float, int or discrete")
+        if self.min >= self.max:
+            raise at("min", f"min {self.min:g} is not below max {self.max:g}")
+        if self.step is not None and self.step > self.max - self.min:
+            raise at("step", f"step {self.step:g} is longer than the range of {self.max - self.min:g}")
+        self._check_scale(self.min)
+        if self.type in {"int", "integer"}:
+            for key in ("min", "max", "step"):
+                number = getattr(self, key)
+                if number is not None and not number.is_integer():
+                    raise at(key, f"{number:g}: expected a whole number for type {self.type}")
+        elif self.type is None and self.step is None and self.min.is_integer() and self.max.is_integer():
+            raise at("type", "required where min and max are whole numbers: int or float")
+
+    def _check_scale(self, low: float) -> None:
+        if self.log and low <= 0:
+            raise at("log", f"min {low:g}: a logarithmic range starts above 0")
+        if self.log and self.step is not None and not (self.step == 1 and self.type in _WHOLE):
+            raise at("step", "log and step exclude each other")
+
+    def _check_values(self, values: tuple[Json, ...]) -> None:
+        seen: dict[str, Json] = {}
+        for value in values:
+            text = canonical_json(value)
+            if text in seen:
+                raise at("values", f"{value!r} stands twice")
+            seen[text] = value
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if self.type in {"float", "int", "integer", "continuous", "ordinal"} and not is_number:
+                raise at("values", f"{value!r}: expected a number for type {self.type}")
+            if self.type in {"int", "integer"} and not float(value).is_integer():
+                raise at("values", f"{value!r}: expected a whole number for type {self.type}")
+
+
+class CandidatesSection(Section):
+    """The configurations that exist. A list stands for `{inline: [...]}`."""
+
+    path: Text | None = None
+    """JSON (a list of objects), JSONL, CSV (a column for each parameter) or YAML file, relative to the study file."""
+    inline: Annotated[tuple[Mapping[str, Json], ...], Field(min_length=1)] | None = None
+    """The configurations themselves."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, value: Any) -> Any:
+        return {"inline": value} if isinstance(value, list) else {"path": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_one_kind(self) -> "CandidatesSection":
+        if (self.path is None) == (self.inline is None):
+            raise at("path", "expected a list of configurations, or path with their file")
+        return self
+
+
+class SearchSpaceTemplate(Section):
+    """A prompt template of older files."""
+
+    path: Text
+    """File."""
+    variables: tuple[str, ...] = ()
+    """Names used in it."""
+
+
+class SearchSpaceSection(Section):
+    """Which configurations exist."""
+
+    parameters: Mapping[str, Annotated[ParameterSection, BeforeValidator(_from_shorthand)]] = Field(
+        default_factory=dict
+    )
+    """Parameters by name. May be left out where `candidates` are given."""
+    candidates: CandidatesSection | None = None
+    """Exactly these configurations exist: a list, or `{path: file}`. `parameters` then only describe them."""
+    baseline: Mapping[str, Json] | None = None
+    """The configuration that "change" in the report compares with; always measured. Default: the first value of each
+    categorical parameter, the middle of each number, the first candidate. Parameters left out take that default."""
+    templates: Mapping[str, SearchSpaceTemplate] | None = Field(default=None, json_schema_extra=IGNORED)
+    """Write a parameter with `template` instead."""
+
+    @model_validator(mode="after")
+    def _is_not_empty(self) -> "SearchSpaceSection":
+        if not self.parameters and self.candidates is None:
+            raise at("parameters", "required: at least one parameter (or candidates)")
+        return self
