@@ -6,8 +6,9 @@ from pathlib import Path
 from convergence_cluster.domain.identity import Configuration, Json, canonical_json
 from convergence_cluster.domain.space import Parameter
 from convergence_cluster.spec.baseline import configuration_problems
-from convergence_cluster.spec.document import Document, scalar
+from convergence_cluster.spec.document import Document
 from convergence_cluster.spec.files import Row, read_rows
+from convergence_cluster.spec.nodes import scalar
 from convergence_cluster.spec.problems import Problem, shown, suggestion
 
 _PATH = ("search_space", "candidates")

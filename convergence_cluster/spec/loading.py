@@ -53,7 +53,7 @@ class LoadedStudy:
     notes: tuple[str, ...]
     """What the user should know: keys without effect, and what was inferred."""
     digest: str
-    """Identifies the study: API, space, cases, metrics, evaluator, search and seed; not prices, pace, budget, output."""
+    """Identifies the study: API, space, cases, metrics, evaluator, search, seed; not prices, pace, budget, output."""
 
 
 def load_study(path: str | Path) -> LoadedStudy:
