@@ -1,0 +1,121 @@
+"""The hard cap of a study: nothing is sent that could not be paid for."""
+
+import threading
+from dataclasses import dataclass
+
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.search import StopReason
+
+_UNITS_PER_USD = 10**12
+"""Money is counted in whole picodollars, so that sums are exact in any order."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remaining:
+    """What a budget has left beyond spent and reserved; None: that kind of budget is not set."""
+
+    usd: float | None
+    calls: int | None
+    time_s: float | None
+
+
+class Budget:
+    """Money, attempts and time of one study, reserved before and settled after each attempt.
+
+    Thread-safe. After any interleaving of reservations and settlements, spent plus reserved stays within the caps as
+    long as no attempt costs more than what was reserved for it; one that does is booked as it is and stops the rest.
+    """
+
+    def __init__(
+        self, *, clock: Clock, usd: float | None = None, calls: int | None = None, time_s: float | None = None
+    ) -> None:
+        self._clock = clock
+        self._cap_units = None if usd is None else _units(usd)
+        self._cap_calls = calls
+        self._deadline_s = None if time_s is None else clock.monotonic_s() + time_s
+        self._lock = threading.Lock()
+        self._spent_units = 0
+        self._reserved_units = 0
+        self._calls = 0
+        self._reserved_calls = 0
+
+    def reserve(self, usd: float = 0.0) -> bool:
+        """Set aside one attempt of at most `usd`; False: it does not fit or the time is over, and nothing changed."""
+        units = _units(usd)
+        with self._lock:
+            if self._refusal(units) is not None:
+                return False
+            self._reserved_units += units
+            self._reserved_calls += 1
+            return True
+
+    def release(self, usd: float = 0.0) -> None:
+        """Give back the reservation of one attempt that was never sent."""
+        self.settle(reserved_usd=usd, n_attempts=0, usd=0.0, n_reserved=1)
+
+    def settle(self, *, reserved_usd: float, n_attempts: int, usd: float | None, n_reserved: int | None = None) -> None:
+        """Book what a call cost in place of its reservations.
+
+        `reserved_usd` is the reservation of each attempt and `n_reserved` how many were made (default: as many as were
+        sent, at least one). `usd` is the cost of all attempts; None: no price is known, so nothing is booked.
+        """
+        n_released = max(n_attempts, 1) if n_reserved is None else n_reserved
+        with self._lock:
+            self._reserved_units = max(0, self._reserved_units - n_released * _units(reserved_usd))
+            self._reserved_calls = max(0, self._reserved_calls - n_released)
+            self._spent_units += _units(usd or 0.0)
+            self._calls += n_attempts
+
+    def restore(self, *, usd: float, calls: int) -> None:
+        """Book what an earlier run of the same study spent."""
+        with self._lock:
+            self._spent_units += _units(usd)
+            self._calls += calls
+
+    def refusal(self, usd: float = 0.0) -> StopReason | None:
+        """Say which cap keeps one more attempt of `usd` from being reserved, or None."""
+        with self._lock:
+            return self._refusal(_units(usd))
+
+    @property
+    def spent_usd(self) -> float:
+        """USD of all settled attempts."""
+        return self._spent_units / _UNITS_PER_USD
+
+    @property
+    def reserved_usd(self) -> float:
+        """USD set aside for attempts in flight."""
+        return self._reserved_units / _UNITS_PER_USD
+
+    @property
+    def calls(self) -> int:
+        """How many attempts were settled."""
+        return self._calls
+
+    @property
+    def remaining(self) -> Remaining:
+        """What may still be reserved."""
+        with self._lock:
+            usd = None if self._cap_units is None else self._cap_units - self._spent_units - self._reserved_units
+            calls = None if self._cap_calls is None else self._cap_calls - self._calls - self._reserved_calls
+            time_s = None if self._deadline_s is None else self._deadline_s - self._clock.monotonic_s()
+        return Remaining(
+            usd=None if usd is None else max(usd, 0) / _UNITS_PER_USD,
+            calls=None if calls is None else max(calls, 0),
+            time_s=None if time_s is None else max(time_s, 0.0),
+        )
+
+    def _refusal(self, units: int) -> StopReason | None:
+        if self._deadline_s is not None and self._clock.monotonic_s() >= self._deadline_s:
+            return StopReason.BUDGET_TIME
+        if self._cap_calls is not None and self._calls + self._reserved_calls >= self._cap_calls:
+            return StopReason.BUDGET_CALLS
+        if self._cap_units is not None:
+            used = self._spent_units + self._reserved_units
+            if used + units > self._cap_units or used >= self._cap_units > 0:
+                return StopReason.BUDGET_USD
+        return None
+
+
+def _units(usd: float) -> int:
+    return round(usd * _UNITS_PER_USD)

@@ -1,0 +1,88 @@
+"""One retry layer for every provider: how often, how long between, and when to give up."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import stamina
+
+from convergence_cluster.domain.errors import TransientError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """How a passing failure is answered."""
+
+    max_retries: int = 3
+    """Attempts beyond the first."""
+    wait_initial_s: float = 0.5
+    """Before the first retry; doubles with each further one. Source: the vendors' own clients."""
+    wait_max_s: float = 8.0
+    retry_after_max_s: float = 120.0
+    """A provider that asks for more is not waited for. Source: openai 3.x gives up there too."""
+
+    def wait_s(self, n_failed: int, error: TransientError, jitter: float) -> float | None:
+        """Return the pause after the `n_failed`-th failure (from 1), or None to give up.
+
+        `jitter` in [0, 1) spreads callers: up to a quarter less than the backoff, up to a tenth more than the
+        provider's own wish, which is a minimum.
+        """
+        if n_failed > self.max_retries:
+            return None
+        if error.retry_after_s is not None:
+            wish_s = max(0.0, error.retry_after_s)
+            return None if wish_s > self.retry_after_max_s else wish_s * (1.0 + 0.1 * jitter)
+        backoff_s = min(self.wait_max_s, self.wait_initial_s * 2.0 ** (n_failed - 1))
+        return backoff_s * (1.0 - 0.25 * jitter)
+
+
+class Tally:
+    """What the attempts of one call amounted to. Filled by `with_retries`."""
+
+    __slots__ = ("n_attempts", "n_unknown", "waited_s")
+
+    def __init__(self) -> None:
+        self.n_attempts = 0
+        """Attempts sent."""
+        self.n_unknown = 0
+        """Attempts sent that ended without an answer, which the provider may bill all the same."""
+        self.waited_s = 0.0
+        """Spent between attempts and in rate limiters."""
+
+
+async def with_retries(
+    send: Callable[[], Awaitable[T]],
+    *,
+    policy: RetryPolicy,
+    tally: Tally,
+    jitter: Callable[[], float],
+    reserve: Callable[[], bool],
+) -> T:
+    """Await `send` until it answers, fails for good, or no further attempt is allowed; then its last error is raised.
+
+    `reserve` is asked before each attempt beyond the first. The first attempt goes without stamina's context, which
+    costs more than the rest of this module, and so does every call that succeeds at once.
+    """
+    try:
+        return await send()
+    except TransientError as error:
+        failed: TransientError | None = error
+
+    def backoff(error: Exception) -> bool | float:
+        if not isinstance(error, TransientError):
+            return False
+        wait_s = policy.wait_s(tally.n_attempts, error, jitter())
+        if wait_s is None or not reserve():
+            return False
+        tally.waited_s += wait_s
+        return wait_s
+
+    async for attempt in stamina.retry_context(on=backoff, attempts=None, timeout=None):
+        with attempt:
+            if failed is not None:
+                first, failed = failed, None
+                raise first
+            return await send()
+    raise AssertionError("a retry context ends by an answer or an error")
