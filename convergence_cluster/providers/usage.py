@@ -1,0 +1,75 @@
+"""Tokens and finish reasons in the words of each vendor, read into ours."""
+
+from collections.abc import Mapping
+
+from convergence_cluster.domain.calls import Finish, Usage
+from convergence_cluster.domain.identity import Json
+
+_FINISHES: Mapping[str, Finish] = {
+    **dict.fromkeys(
+        ("stop", "eos", "end_turn", "stop_sequence", "tool_calls", "tool_use", "function_call"), Finish.STOP
+    ),
+    **dict.fromkeys(
+        ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), Finish.LENGTH
+    ),
+    **dict.fromkeys(
+        ("refusal", "content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"), Finish.REFUSAL
+    ),
+}
+
+
+def read_finish(reason: Json) -> Finish:
+    """Return why the provider stopped; OTHER for a word that nobody here knows."""
+    return _FINISHES.get(reason.lower(), Finish.OTHER) if isinstance(reason, str) else Finish.OTHER
+
+
+def read_usage(usage: Json) -> Usage | None:
+    """Return the tokens of an OpenAI-like or Anthropic-like `usage` object, or None where it is neither.
+
+    OpenAI's `prompt_tokens` include cached ones, Anthropic's `input_tokens` exclude them unless details are given.
+    """
+    if not isinstance(usage, Mapping):
+        return None
+    if "prompt_tokens" in usage:
+        return _openai(usage, "prompt_tokens", "completion_tokens")
+    if "input_tokens" not in usage:
+        return None
+    if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
+        return _anthropic(usage)
+    return _openai(usage, "input_tokens", "output_tokens")
+
+
+def _openai(usage: Mapping[str, Json], input_name: str, output_name: str) -> Usage:
+    input_details = _mapping(usage.get(f"{input_name}_details"))
+    output_details = _mapping(usage.get(f"{output_name}_details"))
+    cached = (
+        input_details.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("num_cached_tokens")
+    )
+    return Usage(
+        input_tokens=count(usage.get(input_name)),
+        output_tokens=count(usage.get(output_name)),
+        cached_tokens=count(cached),
+        cache_write_tokens=count(input_details.get("cache_write_tokens")),
+        reasoning_tokens=count(output_details.get("reasoning_tokens")),
+    )
+
+
+def _anthropic(usage: Mapping[str, Json]) -> Usage:
+    cached = count(usage.get("cache_read_input_tokens"))
+    written = count(usage.get("cache_creation_input_tokens"))
+    return Usage(
+        input_tokens=count(usage.get("input_tokens")) + cached + written,
+        output_tokens=count(usage.get("output_tokens")),
+        cached_tokens=cached,
+        cache_write_tokens=written,
+        reasoning_tokens=count(_mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
+    )
+
+
+def count(value: Json) -> int:
+    """Return a count of tokens; 0 where a provider writes null, a text or a negative number."""
+    return max(0, int(value)) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+
+
+def _mapping(value: Json) -> Mapping[str, Json]:
+    return value if isinstance(value, Mapping) else {}
