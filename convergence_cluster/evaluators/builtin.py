@@ -1,0 +1,51 @@
+"""The built-in metrics by the names that a study file uses."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from convergence_cluster.domain.calls import Answer, TestCase
+from convergence_cluster.domain.errors import PermanentError
+from convergence_cluster.domain.identity import Configuration, Json
+from convergence_cluster.evaluators import structure, text
+
+Judge: TypeAlias = Callable[[str, Json, Mapping[str, Json]], float]
+"""`(answer, expected, options)` to a value in [0, 1]."""
+
+JUDGES: Mapping[str, Judge] = {
+    "exact": text.exact,
+    "exact_match": text.exact,
+    "contains": text.contains,
+    "contains_any": text.contains_any,
+    "contains_all": text.contains_all,
+    "regex": text.regex,
+    "levenshtein": text.levenshtein,
+    "similarity": text.levenshtein,
+    "token_sort": text.token_sort,
+    "token_set": text.token_set,
+    "length": text.length,
+    "numeric": structure.numeric,
+    "json_schema": structure.json_schema,
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltinEvaluator:
+    """One metric by one built-in function."""
+
+    metric: str
+    function: str
+    """A key of `JUDGES`."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+        """Return the metric's value in [0, 1].
+
+        Raises:
+            PermanentError: the case's `expected` does not fit the function.
+        """
+        del configuration
+        try:
+            return {self.metric: JUDGES[self.function](answer.text, case.expected, self.options)}
+        except PermanentError as error:
+            raise PermanentError(f"metric {self.metric!r}, test case {case.id!r}: {error}") from None

@@ -1,0 +1,110 @@
+"""The user's own scoring function, in a Python file beside the study file.
+
+Two signatures, told apart by their parameters' names:
+
+- `score(result, expected, params, metric=None) -> float`, called once per metric. Without a `metric` parameter it is
+  called once and its value stands for every metric. `result` is the whole response as JSON.
+- `score(prediction, expected, context) -> {metric: float}`, called once, with `prediction = {"result": <response>}`
+  and `context = {"params": <configuration>}`.
+
+Either may be `async`; a plain function runs in a thread, so that it never holds up the calls in flight.
+"""
+
+import asyncio
+import copy
+import importlib.util
+import inspect
+import math
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from convergence_cluster.domain.calls import Answer, TestCase
+from convergence_cluster.domain.errors import PermanentError, SpecError
+from convergence_cluster.domain.identity import Configuration, Json, digest
+
+_CONTEXT_NAMES = frozenset({"prediction", "context"})
+
+
+def load_function(path: Path, function: str) -> Callable[..., Any]:
+    """Return a function of a Python file, loaded as a module of its own; modules beside it can be imported by it.
+
+    Raises:
+        SpecError: the file cannot be loaded, or has no such function.
+    """
+    name = f"convergence_evaluator_{digest(str(path.resolve()))}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SpecError(f"custom evaluator: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's code may raise anything
+        del sys.modules[name]
+        raise SpecError(f"custom evaluator: {path} cannot be loaded: {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    loaded = getattr(module, function, None)
+    if not callable(loaded):
+        raise SpecError(f"custom evaluator: {path} has no function {function!r}")
+    return loaded  # type: ignore[no-any-return]  # a callable is all that is known of it
+
+
+class CustomEvaluator:
+    """Scores answers by a user's function; values are clamped to [0, 1]."""
+
+    def __init__(self, *, path: Path, function: str, metrics: Sequence[str]) -> None:
+        self._function = load_function(path, function)
+        self._where = f"{path.name}:{function}"
+        self._metrics = tuple(metrics)
+        parameters = inspect.signature(self._function).parameters
+        self._has_context = bool(_CONTEXT_NAMES & parameters.keys())
+        self._has_metric = "metric" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        self._is_async = inspect.iscoroutinefunction(self._function)
+
+    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+        """Return each metric's value in [0, 1].
+
+        Raises:
+            PermanentError: the function raised, or returned anything but a number for each metric.
+        """
+        calls = self._calls(answer, case, configuration)
+        try:
+            returned = [await call() for call in calls] if self._is_async else await asyncio.to_thread(_run, calls)
+            values = [await value if isinstance(value, Awaitable) else value for value in returned]
+        except (Exception, SystemExit) as error:
+            raise PermanentError(f"{self._where} raised {type(error).__name__}: {error}") from error
+        by_metric = values if len(values) == len(self._metrics) else values * len(self._metrics)
+        return {metric: self._clamped(metric, value) for metric, value in zip(self._metrics, by_metric, strict=True)}
+
+    def _calls(self, answer: Answer, case: TestCase, configuration: Configuration) -> list[Callable[[], Any]]:
+        """Return what to call, each with copies of its own: what a user's function does to them stays its affair."""
+        result, expected, params = copy.deepcopy((answer.raw, case.expected, dict(configuration)))
+        if self._has_context:
+            return [lambda: self._function({"result": result}, expected, {"params": params})]
+        if not self._has_metric:
+            return [lambda: self._function(result, expected, params)]
+        return [
+            lambda metric=metric: self._function(result, expected, params, metric=metric)  # type: ignore[misc]  # mypy does not infer a lambda's default
+            for metric in self._metrics
+        ]
+
+    def _clamped(self, metric: str, value: Json) -> float:
+        if isinstance(value, Mapping):
+            if metric not in value:
+                raise PermanentError(f"{self._where} returned {sorted(value)}, without the metric {metric!r}")
+            value = value[metric]
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if math.isnan(number):
+            raise PermanentError(f"{self._where} returned {value!r:.80} for {metric!r}; a number was expected")
+        return min(1.0, max(0.0, number))
+
+
+def _run(calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    return [call() for call in calls]
