@@ -127,6 +127,8 @@ class CallOutcome:
     error: str | None = None
     answer: str | None = None
     model: str | None = None
+    halts: bool = False
+    """The provider refuses every further call, so the study stops here; `error` says why."""
     finished_at_s: float = 0.0
     stops_study: bool = False
     """The provider refuses every further call; this one is not finished and is made again on resume."""

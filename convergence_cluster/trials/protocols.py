@@ -38,6 +38,26 @@ class Evaluator(Protocol):
         ...
 
 
+class Limiter(Protocol):
+    """Paces the calls of one provider."""
+
+    async def acquire(self, n_tokens: int = 0) -> float:
+        """Wait for a turn and return the seconds waited. Every `acquire` needs a `release`."""
+        ...
+
+    def release(self) -> None:
+        """Give back the place in flight."""
+        ...
+
+    def correct(self, n_tokens: int) -> None:
+        """Book `n_tokens` more than `acquire` was told (negative: fewer)."""
+        ...
+
+    def pause(self, seconds: float) -> None:
+        """Hold back every call that is not on the wire yet."""
+        ...
+
+
 class Meter(Protocol):
     """Sets aside money for attempts beyond the first, which the coordinator has reserved already."""
 

@@ -1,0 +1,209 @@
+"""The only code that runs a trial's calls: request, attempts, answer, cost, metrics, outcome."""
+
+import json
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from convergence_cluster.domain.calls import Answer, Call, CallOutcome, Finish, OutcomeKind, Request, TestCase
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.errors import InfeasibleError, PermanentError, ProviderStopError, TransientError
+from convergence_cluster.domain.identity import Configuration
+from convergence_cluster.evaluators.measured import measure
+from convergence_cluster.metering.prices import Cost, Prices
+from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
+from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
+
+MAX_ANSWER_CHARS = 4_000
+_MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_CHARS_PER_TOKEN = 4
+_UNSCORED = {Finish.REFUSAL: OutcomeKind.REFUSED, Finish.LENGTH: OutcomeKind.TRUNCATED}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrialPlan:
+    """What is the same for every call of a study."""
+
+    cases: Sequence[TestCase]
+    evaluators: Sequence[Evaluator]
+    measured: Collection[str] = ("latency_ms",)
+    """Names of `evaluators.measured.MEASURED`; one that cannot be told makes the call FAILED."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For each parameter that is a prompt: the text of every value (a file's name) it can take."""
+
+
+class TrialRunner:
+    """Runs calls of one study against one provider, any number at once on one asyncio loop."""
+
+    def __init__(
+        self,
+        plan: TrialPlan,
+        *,
+        provider: Provider,
+        prices: Prices,
+        meter: Meter,
+        limiter: Limiter,
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._plan = plan
+        self._provider = provider
+        self._prices = prices
+        self._meter = meter
+        self._limiter = limiter
+        self._clock = clock
+        self._jitter = jitter
+        self._n_chars = tuple(len(json.dumps(dict(case.input), ensure_ascii=False)) for case in plan.cases)
+
+    async def run(self, call: Call) -> CallOutcome:
+        """Run one call to its end, retries included, and return its outcome.
+
+        What goes wrong with the provider, the answer or its scoring is part of the outcome. An exception is a bug or a
+        cancellation.
+        """
+        tally = Tally()
+        case = self._plan.cases[call.case]
+        answer: Answer | None = None
+        cost: Cost | None = None
+        try:
+            answer = await self._answer(call, case, tally)
+            cost = self._prices.cost(
+                model=_model_of(call.configuration, answer), usage=answer.usage, reported_usd=answer.cost_usd
+            )
+            kind = _UNSCORED.get(answer.finish, OutcomeKind.OK)
+            metrics = {} if kind is not OutcomeKind.OK else await self._metrics(call, case, answer, cost)
+        except (PermanentError, TransientError) as error:
+            return self._outcome(call, tally, answer, cost, kind=_kind_of(error), error=error)
+        return self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
+
+    async def close(self) -> None:
+        """Free the provider's connections."""
+        await self._provider.close()
+
+    async def _answer(self, call: Call, case: TestCase, tally: Tally) -> Answer:
+        request = Request(
+            configuration=with_prompts(call.configuration, self._plan.prompts),
+            case=case,
+            idempotency_key=f"{call.study}:{call.arm}:{call.case}:{call.repeat}",
+        )
+        n_tokens = self._n_chars[call.case] // _CHARS_PER_TOKEN + max_output_tokens(call.configuration, default=0)
+        return await with_retries(
+            lambda: self._attempt(request, n_tokens, tally),
+            policy=self._plan.retry,
+            tally=tally,
+            jitter=self._jitter,
+            reserve=lambda: self._meter.reserve(call.reserved_usd),
+        )
+
+    async def _attempt(self, request: Request, n_tokens: int, tally: Tally) -> Answer:
+        tally.waited_s += await self._limiter.acquire(n_tokens)
+        try:
+            tally.n_attempts += 1
+            answer = await self._provider.send(request)
+        except TransientError as error:
+            if error.kind == "unknown":
+                tally.n_unknown += 1
+            if error.retry_after_s is not None and error.retry_after_s <= self._plan.retry.retry_after_max_s:
+                self._limiter.pause(error.retry_after_s)
+            raise
+        finally:
+            self._limiter.release()
+        if answer.usage is not None:
+            self._limiter.correct(answer.usage.input_tokens + answer.usage.output_tokens - n_tokens)
+        return answer
+
+    async def _metrics(self, call: Call, case: TestCase, answer: Answer, cost: Cost | None) -> Mapping[str, float]:
+        metrics = dict(measure(self._plan.measured, answer, None if cost is None else cost.usd))
+        for evaluator in self._plan.evaluators:
+            metrics.update(await evaluator.evaluate(answer, case, call.configuration))
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise PermanentError(f"metric {name!r} is {value}; a finite number was expected")
+        return metrics
+
+    def _outcome(
+        self,
+        call: Call,
+        tally: Tally,
+        answer: Answer | None,
+        cost: Cost | None,
+        *,
+        kind: OutcomeKind,
+        metrics: Mapping[str, float] | None = None,
+        error: PermanentError | TransientError | None = None,
+    ) -> CallOutcome:
+        usd, source = _settled(call, tally, answer, cost)
+        outcome = CallOutcome(
+            call=call,
+            kind=kind,
+            metrics=metrics or {},
+            cost_usd=usd,
+            price_source=source,
+            n_attempts=tally.n_attempts,
+            waited_s=tally.waited_s,
+            error=None if error is None else str(error),
+            halts=_halts(error),
+            finished_at_s=self._clock.now_s(),
+        )
+        if answer is None:
+            return outcome
+        return replace(
+            outcome,
+            latency_s=answer.latency_s,
+            usage=answer.usage,
+            answer=answer.text[:MAX_ANSWER_CHARS],
+            model=answer.model,
+        )
+
+
+def skipped(call: Call, *, reason: str, now_s: float) -> CallOutcome:
+    """Return the outcome of a call that was never sent."""
+    return CallOutcome(call=call, kind=OutcomeKind.SKIPPED, error=reason, cost_usd=0.0, finished_at_s=now_s)
+
+
+def with_prompts(configuration: Configuration, prompts: Mapping[str, Mapping[str, str]]) -> Configuration:
+    """Return the configuration with the text of each prompt in place of its file's name.
+
+    Raises:
+        PermanentError: a prompt has no text.
+    """
+    if not prompts:
+        return configuration
+    texts = {name: by_value for name, by_value in prompts.items() if name in configuration}
+    for name, by_value in texts.items():
+        if configuration[name] not in by_value:
+            raise PermanentError(f"{name}: no text is known for the prompt {configuration[name]!r}")
+    return {**configuration, **{name: by_value[configuration[name]] for name, by_value in texts.items()}}
+
+
+def max_output_tokens(configuration: Configuration, *, default: int) -> int:
+    """Return the limit on output tokens that a configuration sets, under any of its usual names."""
+    for name in _MAX_TOKENS_NAMES:
+        value = configuration.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return int(value)
+    return default
+
+
+def _model_of(configuration: Configuration, answer: Answer) -> str | None:
+    model = configuration.get("model")
+    return model if isinstance(model, str) else answer.model
+
+
+def _settled(call: Call, tally: Tally, answer: Answer | None, cost: Cost | None) -> tuple[float | None, str | None]:
+    """Return what all attempts cost: those without an answer at their reserved maximum, for they may be billed."""
+    unknown_usd = tally.n_unknown * call.reserved_usd
+    if answer is None:
+        is_priced = tally.n_unknown == 0 or call.reserved_usd > 0.0
+        return (unknown_usd if is_priced else None), ("reserved maximum" if unknown_usd else None)
+    return (None, None) if cost is None else (cost.usd + unknown_usd, cost.source)
+
+
+def _kind_of(error: PermanentError | TransientError) -> OutcomeKind:
+    return OutcomeKind.INFEASIBLE if isinstance(error, InfeasibleError) else OutcomeKind.FAILED
+
+
+def _halts(error: PermanentError | TransientError | None) -> bool:
+    """A refusal for hours stops the study as a refusal for good does: nothing is lost, and `resume` goes on later."""
+    return isinstance(error, ProviderStopError) or (isinstance(error, TransientError) and error.kind == "parked")
