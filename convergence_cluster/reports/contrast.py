@@ -1,0 +1,122 @@
+"""The recommended configuration beside the baseline, metric by metric, on the cases both ran."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.domain.search import ArmEstimate, Direction, Interval
+from convergence_cluster.reports.intervals import mean_interval
+from convergence_cluster.reports.records import MetricDefinition, ScoredCall, StudyReport
+from convergence_cluster.reports.tally import COST, LATENCY, Tally, measured
+from convergence_cluster.reports.wording import excludes_zero, finite, percent, quantity, signed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contrast:
+    """One metric of two arms."""
+
+    name: str
+    unit: str
+    direction: Direction
+    best: Interval | None
+    baseline: Interval | None
+    change: Interval | None
+    """Best minus baseline: mean of the per-case differences; None without a common case."""
+    n_common: int
+
+    @property
+    def is_better(self) -> bool | None:
+        """Whether the change is for the better; None where it is not distinguishable from none."""
+        if self.change is None or not excludes_zero(self.change):
+            return None
+        return (self.change.mean > 0) is (self.direction is Direction.MAXIMIZE)
+
+
+def contrasts(report: StudyReport, counts: Tally) -> tuple[Contrast, ...]:
+    """Return every metric of the study, then cost and latency where no metric has them; empty without an answer."""
+    best, baseline = report.recommendation.best, report.recommendation.baseline
+    if best is None:
+        return ()
+    other = baseline if baseline is not None and baseline.arm != best.arm else None
+    return tuple(_contrast(report, counts, i, (best, other)) for i in range(len(_with_costs(report.metrics))))
+
+
+def verdict(change: Interval | None, reference: float | None, unit: str = "", *, decimals: int | None = None) -> str:
+    """Return a change in words, with its interval: `up 23 % (+0.17, +0.15 to +0.19)`."""
+    if change is None or finite(change.mean) is None:
+        return "no common case"
+    if finite(change.low) is None or finite(change.high) is None:
+        return "one common case: too few to say"
+    figures = ", ".join(
+        (
+            signed(change.mean, unit, decimals=decimals),
+            f"{signed(change.low, unit, decimals=decimals)} to {signed(change.high, unit, decimals=decimals)}",
+        )
+    )
+    if not excludes_zero(change):
+        return f"not distinguishable ({figures})"
+    word = "up" if change.mean > 0 else "down"
+    relative = finite(change.mean / reference) if reference else None
+    return f"{word} {percent(abs(relative))} ({figures})" if relative is not None else f"{word} ({figures})"
+
+
+def case_means(calls: Mapping[int, list[ScoredCall]], value: Callable[[ScoredCall], float | None]) -> dict[int, float]:
+    """Return the mean of a value per case, over the repeats where it is known."""
+    means: dict[int, float] = {}
+    for case, drawn in calls.items():
+        known = [v for v in (finite(value(call)) for call in drawn) if v is not None]
+        if known:
+            means[case] = sum(known) / len(known)
+    return means
+
+
+def _with_costs(metrics: tuple[MetricDefinition, ...]) -> tuple[MetricDefinition, ...]:
+    named = {metric.name for metric in metrics}
+    extra = (
+        MetricDefinition(name=COST, weight=0.0, direction=Direction.MINIMIZE, unit="usd"),
+        MetricDefinition(name=LATENCY, weight=0.0, direction=Direction.MINIMIZE, unit="ms"),
+    )
+    return metrics + tuple(metric for metric in extra if metric.name not in named)
+
+
+def _contrast(report: StudyReport, counts: Tally, index: int, arms: tuple[ArmEstimate, ArmEstimate | None]) -> Contrast:
+    metric, (best, baseline) = _with_costs(report.metrics)[index], arms
+    ours = _means(counts, best.arm, metric.name)
+    theirs = {} if baseline is None else _means(counts, baseline.arm, metric.name)
+    common = sorted(ours.keys() & theirs.keys())
+    return Contrast(
+        name=metric.name,
+        unit=metric.unit,
+        direction=metric.direction,
+        best=estimate(best, index) or _mean(report, ours),
+        baseline=None if baseline is None else estimate(baseline, index) or _mean(report, theirs),
+        change=_mean(report, {case: ours[case] - theirs[case] for case in common}),
+        n_common=len(common),
+    )
+
+
+def estimate(arm: ArmEstimate, index: int) -> Interval | None:
+    """Return the posterior of a raw metric, or None where the arm has none that is finite."""
+    if index >= len(arm.objectives) or finite(arm.objectives[index].mean) is None:
+        return None
+    return arm.objectives[index]
+
+
+def _means(counts: Tally, arm: ArmId, name: str) -> dict[int, float]:
+    return case_means(counts.arm(arm).by_case(), lambda call: measured(call).get(name))
+
+
+def _mean(report: StudyReport, by_case: Mapping[int, float]) -> Interval | None:
+    weights = [report.cases[case].weight if case < len(report.cases) else 1.0 for case in by_case]
+    return mean_interval(list(by_case.values()), weights)
+
+
+def difference_text(contrast: Contrast) -> str:
+    """Return the change of one metric in words."""
+    reference = contrast.baseline.mean if contrast.baseline else None
+    return verdict(contrast.change, reference, contrast.unit)
+
+
+def value_of(contrast: Contrast) -> str:
+    """Return the recommended configuration's value of one metric."""
+    return quantity(contrast.best.mean if contrast.best else None, contrast.unit)

@@ -1,0 +1,112 @@
+"""What a study found, as plain sentences that every document shares. Unescaped: whoever writes them escapes them."""
+
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.search import Interval
+from convergence_cluster.reports.contrast import verdict
+from convergence_cluster.reports.records import StudyReport
+from convergence_cluster.reports.tally import Tally
+from convergence_cluster.reports.wording import (
+    STOP_REASONS,
+    UNKNOWN,
+    counted,
+    duration,
+    finite,
+    number,
+    percent,
+    score,
+    score_interval,
+    usd,
+)
+
+
+def headline(report: StudyReport) -> str:
+    """Return whether there is an answer, and why the study ended."""
+    why = stopping(report)
+    if report.recommendation.best is None:
+        return f"No answer: no configuration has a score ({why})"
+    return f"Interrupted: the answer so far ({why})" if report.stop_reason is None else f"Optimization complete: {why}"
+
+
+def stopping(report: StudyReport) -> str:
+    """Return why the study ended."""
+    if report.stop_reason is None:
+        return "`convergence resume` goes on"
+    return STOP_REASONS[report.stop_reason]
+
+
+def is_baseline_best(report: StudyReport) -> bool:
+    """Say whether the study recommends to change nothing."""
+    answer = report.recommendation
+    return answer.best is not None and answer.baseline is not None and answer.best.arm == answer.baseline.arm
+
+
+def score_change(report: StudyReport) -> str:
+    """Return the change of the score against the baseline."""
+    answer = report.recommendation
+    if is_baseline_best(report):
+        return "it is the baseline: nothing better was found"
+    if answer.baseline is None:
+        return "no baseline to compare with"
+    if answer.change is None:
+        return "the baseline has no score to compare with"
+    usual = answer.baseline.score.mean
+    return f"{verdict(answer.change, usual, decimals=3)} vs baseline {score(usual)}"
+
+
+def how_sure(report: StudyReport) -> str:
+    """Return the confidence in the answer, and how many others may be as good."""
+    answer = report.recommendation
+    if answer.best is None:
+        return "there is nothing to be sure of"
+    tried = counted(answer.n_arms, "configuration")
+    share = number(100 * report.within)
+    sure = f"{percent(answer.p_within)} sure that it is within {share} % of the best of {tried} tried"
+    if not answer.tied:
+        return f"{sure}; no other is tied with it"
+    others = "1 other cannot" if len(answer.tied) == 1 else f"{len(answer.tied):,} others cannot"
+    return f"{sure}; {others} be told from it"
+
+
+def gain(report: StudyReport) -> str:
+    """Return what going on would buy."""
+    rise = finite(report.recommendation.gain_per_100_calls)
+    if rise is None or report.recommendation.best is None:
+        return f"what 100 more calls would bring is {UNKNOWN}"
+    if rise < 0.0005:  # noqa: PLR2004 - it would be shown as 0.000
+        return "100 more calls would hardly raise the score (by less than 0.001)"
+    return f"100 more calls would raise the score by about {rise:.3f}"
+
+
+def spending(report: StudyReport) -> str:
+    """Return what was spent, beside the caps."""
+    spend, caps = report.spend, report.caps
+    money = "cost unknown (no price known)" if spend.usd is None else usd(spend.usd)
+    parts = [
+        money + (f" of {usd(caps.usd)}" if caps.usd is not None else ""),
+        counted(spend.n_calls, "call") + (f" of {caps.calls:,}" if caps.calls is not None else ""),
+        duration(spend.seconds) + (f" of {duration(60 * caps.minutes)}" if caps.minutes is not None else ""),
+    ]
+    if spend.n_unpriced_calls and spend.usd is not None:
+        parts.append(f"{counted(spend.n_unpriced_calls, 'call')} of unknown price not included")
+    if spend.unknown_usd:
+        parts.append(f"{usd(spend.unknown_usd)} of it is the most that calls lost in a crash can have cost")
+    return ", ".join(parts)
+
+
+def shortfalls(counts: Tally) -> str | None:
+    """Return how many calls gave no score, by how they ended; None where all did."""
+    missing = [f"{counts.kinds[k]:,} {k.value}" for k in OutcomeKind if k is not OutcomeKind.OK and counts.kinds.get(k)]
+    return f"{', '.join(missing)} (of {counted(sum(counts.kinds.values()), 'call')}; not scored)" if missing else None
+
+
+def holdout(report: StudyReport) -> str | None:
+    """Return the final comparison on unseen cases; None where there was none."""
+    found = report.holdout
+    if found is None:
+        return None
+    words = f"{score_interval(found.best)} on {counted(found.n_cases, 'unseen case')}"
+    return words if found.change is None else f"{words}, {_against(found.change, found.baseline)}"
+
+
+def _against(change: Interval, baseline: Interval | None) -> str:
+    return f"{verdict(change, None if baseline is None else baseline.mean, decimals=3)} vs baseline"

@@ -1,0 +1,103 @@
+"""One pass over the calls of a study: sums that every document needs."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.reports.records import ScoredCall, StudyReport
+from convergence_cluster.reports.wording import finite
+
+COST = "cost_usd"
+LATENCY = "latency_ms"
+
+
+@dataclass(slots=True)
+class ArmTally:
+    """What one arm's calls add up to. Grows while the calls are read and is left alone afterwards."""
+
+    calls: list[ScoredCall] = field(default_factory=list)
+    first_block: int = 0
+    last_finished_at_s: float = 0.0
+    error: str | None = None
+    """Of its latest call without a score."""
+    sums: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def mean(self, name: str) -> float | None:
+        """Return the plain mean of a metric over the OK calls where it is known; also `cost_usd` and `latency_ms`."""
+        count = self.counts.get(name, 0)
+        return self.sums[name] / count if count else None
+
+    def metrics(self) -> dict[str, float]:
+        """Return the mean of every metric that is known."""
+        return {name: self.sums[name] / self.counts[name] for name in self.sums}
+
+    def by_case(self) -> dict[int, list[ScoredCall]]:
+        """Return the OK calls by case."""
+        cases: dict[int, list[ScoredCall]] = {}
+        for call in self.calls:
+            if call.outcome.kind is OutcomeKind.OK:
+                cases.setdefault(call.outcome.call.case, []).append(call)
+        return cases
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tally:
+    """The calls of a study, counted."""
+
+    arms: Mapping[ArmId, ArmTally]
+    kinds: Mapping[OutcomeKind, int]
+    reasons: tuple[tuple[OutcomeKind, str, int], ...]
+    """Kind, error and number of calls without a score, most frequent first."""
+    n_attempts: int
+
+    def arm(self, arm: ArmId) -> ArmTally:
+        """Return an arm's sums; empty ones where it was never called."""
+        return self.arms.get(arm) or ArmTally()
+
+
+def measured(call: ScoredCall) -> dict[str, float]:
+    """Return the finite metrics of an OK call, its own cost and latency among them."""
+    outcome = call.outcome
+    found = {name: float(value) for name, value in outcome.metrics.items() if finite(value) is not None}
+    if (cost := finite(outcome.cost_usd)) is not None:
+        found.setdefault(COST, cost)
+    if (latency := finite(outcome.latency_s)) is not None:
+        found.setdefault(LATENCY, 1000.0 * latency)
+    return found
+
+
+def tally(report: StudyReport) -> Tally:
+    """Count the calls of a study."""
+    arms: dict[ArmId, ArmTally] = {}
+    reasons: Counter[tuple[OutcomeKind, str]] = Counter()
+    kinds: Counter[OutcomeKind] = Counter()
+    for call in report.calls:
+        outcome = call.outcome
+        kinds[outcome.kind] += 1
+        found = arms.get(outcome.call.arm)
+        if found is None:
+            found = arms[outcome.call.arm] = ArmTally(first_block=call.block)
+        _count(found, call)
+        if outcome.kind is not OutcomeKind.OK:
+            reasons[outcome.kind, outcome.error or "(no reason given)"] += 1
+    return Tally(
+        arms=arms,
+        kinds=kinds,
+        reasons=tuple((kind, error, n) for (kind, error), n in reasons.most_common()),
+        n_attempts=sum(call.outcome.n_attempts for call in report.calls),
+    )
+
+
+def _count(found: ArmTally, call: ScoredCall) -> None:
+    outcome = call.outcome
+    found.calls.append(call)
+    found.last_finished_at_s = max(found.last_finished_at_s, outcome.finished_at_s)
+    if outcome.kind is not OutcomeKind.OK:
+        found.error = outcome.error or outcome.kind.value
+        return
+    for name, value in measured(call).items():
+        found.sums[name] = found.sums.get(name, 0.0) + value
+        found.counts[name] = found.counts.get(name, 0) + 1
