@@ -10,8 +10,9 @@ from convergence_cluster.reports.style import CHART_STYLE
 from convergence_cluster.reports.wording import excerpt, finite
 
 WIDTH = 440.0
-HEIGHT = 300.0
-LEFT, RIGHT, TOP, BOTTOM = 62.0, 14.0, 34.0, 46.0
+HEIGHT = 310.0
+LEFT, RIGHT, TOP, BOTTOM = 62.0, 26.0, 52.0, 46.0
+LEGEND_Y = 34.0
 TITLE = 30.0
 _LOG_RATIO = 25.0
 """A positive axis that spans more than this factor is logarithmic."""
@@ -49,6 +50,8 @@ class Chart:
     """What the chart says, for those who cannot see it; also its caption."""
     body: Markup
     height: float = HEIGHT
+    metrics: frozenset[str] = frozenset()
+    """The two metrics between which it shows configurations."""
 
 
 def axis(label: str, values: Sequence[float], show: Callable[[float], str], *, may_log: bool = False) -> Axis:
@@ -164,13 +167,13 @@ class Frame:
         ]
 
 
-def legend(items: Sequence[tuple[str, str]], y: float) -> Markup:
+def legend(items: Sequence[tuple[str, str]], y: float = LEGEND_Y) -> Markup:
     """Return a row of (kind, words) that explains the marks."""
-    parts, x = [], LEFT
+    parts, x = [], 6.0
     for kind, words in items:
         parts.append(_sample(kind, x + 5, y))
         parts.append(tag("text", words, x=x + 14, y=y + 4, class_="tick"))
-        x += 26 + 6.4 * len(words)
+        x += 34 + 6.6 * len(words)
     return joined(parts)
 
 

@@ -47,12 +47,9 @@ def verdict(change: Interval | None, reference: float | None, unit: str = "", *,
         return "no common case"
     if finite(change.low) is None or finite(change.high) is None:
         return "one common case: too few to say"
-    figures = ", ".join(
-        (
-            signed(change.mean, unit, decimals=decimals),
-            f"{signed(change.low, unit, decimals=decimals)} to {signed(change.high, unit, decimals=decimals)}",
-        )
-    )
+    bare = "usd" if unit == "usd" else ""
+    low, high = (signed(end, bare, decimals=decimals) for end in (change.low, change.high))
+    figures = f"{signed(change.mean, unit, decimals=decimals)}, {low} to {high}"
     if not excludes_zero(change):
         return f"not distinguishable ({figures})"
     word = "up" if change.mean > 0 else "down"

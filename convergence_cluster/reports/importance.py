@@ -131,13 +131,17 @@ def _variance(interval: Interval) -> float:
 
 
 def _shares(design: Matrix, means: Matrix, noise: Matrix, owners: NDArray[np.int64]) -> tuple[Matrix, Matrix]:
-    """Return the share of each parameter, shape (n_parameters,), and the centred effects, shape (n_levels,)."""
+    """Return the share of each parameter, shape (n_parameters,), and the centred effects, shape (n_levels,).
+
+    A share may come out below zero where noise alone would explain more than was seen.
+    """
     spread = max(float(np.var(means)), 1e-12)
     weights = 1.0 / (noise + 0.1 * spread)
     centred = means - np.average(means, weights=weights)
     information = design.T @ (design * weights[:, None]) + np.eye(len(owners)) / spread
-    covariance = np.linalg.inv(information)
-    effects = covariance @ (design.T @ (weights * centred))
+    shrunk = np.linalg.inv(information)
+    effects = shrunk @ (design.T @ (weights * centred))
+    covariance = shrunk - shrunk @ shrunk / spread  # of the estimate: shrinking leaves less of the noise
     residual = centred - design @ effects
     left = max(0.0, float(np.average(residual**2 - noise, weights=weights)))
     variances = []
@@ -147,8 +151,8 @@ def _shares(design: Matrix, means: Matrix, noise: Matrix, owners: NDArray[np.int
         effects[own] -= effects[own].mean()
         block = covariance[np.ix_(own, own)]
         wiggle = (float(np.trace(block)) - float(block.sum()) / n) / n
-        variances.append(max(0.0, float(np.mean(effects[own] ** 2)) - wiggle))
-    total = sum(variances) + left
+        variances.append(float(np.mean(effects[own] ** 2)) - wiggle)
+    total = sum(v for v in variances if v > 0) + left
     return np.array(variances) / total if total > 0 else np.zeros(len(variances)), effects
 
 
@@ -164,4 +168,5 @@ def _errors(design: Matrix, means: Matrix, noise: Matrix, owners: NDArray[np.int
 
 
 def _interval(share: float, reach: float) -> Interval:
-    return Interval(mean=share, low=max(0.0, share - reach), high=min(1.0, share + reach))
+    mean = min(1.0, max(0.0, share))
+    return Interval(mean=mean, low=max(0.0, mean - reach), high=min(1.0, mean + reach))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.contrast import contrasts, difference_text
 from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, score_change, spending
-from convergence_cluster.reports.importance import importances
+from convergence_cluster.reports.importance import METHOD, importances
 from convergence_cluster.reports.losses import losses
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.sheets import case_id
@@ -109,7 +109,8 @@ def _importance(report: StudyReport) -> list[str]:
     ]
     if not rows:
         return []
-    return ["## What mattered", *_table(("parameter", "share of the variance", "best value on average"), rows)]
+    header = ("parameter", "share of the variance", "best value on average")
+    return ["## What mattered", *_table(header, rows), markdown(METHOD)]
 
 
 def _losses(report: StudyReport, counts: Tally) -> list[str]:

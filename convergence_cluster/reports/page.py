@@ -36,7 +36,7 @@ def report_html(report: StudyReport, counts: Tally, visualizations: Sequence[Vis
             "main",
             _section("answer", "Answer", [_tiles(report, counts), sections.answer_table(report), _facts(report)]),
             _section("metrics", "Against the baseline", sections.metrics(report, counts)),
-            _section("charts", "Charts", [_figures(charts(report, counts, visualizations))]),
+            _section("charts", "Charts", [_figures(_distinct(charts(report, counts, visualizations)))]),
             _section("losses", "Cases where it loses", sections.lost_cases(report, counts)),
             _section("alternatives", "Alternatives", sections.alternatives(report)),
             _section("calls", "Calls", [*_figures_of_calls(counts), *sections.failures(counts)]),
@@ -107,7 +107,7 @@ def _tile(head: str, figure: str, words: str, *, kind: str | None = None) -> Mar
 
 def _change(report: StudyReport) -> Markup:
     answer = report.recommendation
-    title = "Change against the baseline"
+    title = "Change vs baseline"
     if is_baseline_best(report):
         return _tile(title, "none", "the baseline itself is the best found")
     if answer.baseline is None or answer.change is None:
@@ -116,9 +116,11 @@ def _change(report: StudyReport) -> Markup:
     words = f"{signed(change.low, decimals=3)} to {signed(change.high, decimals=3)}, from {score(usual)}"
     if not excludes_zero(change):
         return _tile(title, "not distinguishable", f"{signed(change.mean, decimals=3)}, {words}")
-    relative = f" ({'+' if change.mean > 0 else '-'}{percent(abs(change.mean / usual))})" if usual > 0 else ""
     kind = "up" if change.mean > 0 else "down"
-    return _tile(title, f"{signed(change.mean, decimals=3)}{relative}", words, kind=kind)
+    absolute = signed(change.mean, decimals=3)
+    if usual <= 0:
+        return _tile(title, absolute, words, kind=kind)
+    return _tile(title, f"{absolute[0]}{percent(abs(change.mean / usual))}", f"{absolute}, {words}", kind=kind)
 
 
 def _facts(report: StudyReport) -> Markup:
@@ -137,6 +139,12 @@ def _facts(report: StudyReport) -> Markup:
 
 def _figures(drawn: Sequence[Chart]) -> Markup:
     return tag("div", *map(_figure, drawn), class_="charts") if drawn else EMPTY
+
+
+def _distinct(drawn: Sequence[Chart]) -> list[Chart]:
+    """Leave out a chart where a later one shows the same two metrics."""
+    later = [{chart.metrics for chart in drawn[place + 1 :]} for place in range(len(drawn))]
+    return [chart for chart, seen in zip(drawn, later, strict=True) if not chart.metrics or chart.metrics not in seen]
 
 
 def _figure(chart: Chart) -> Markup:

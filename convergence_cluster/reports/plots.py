@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.reports.charts import HEIGHT, Bar, Chart, Frame, axis, bars, legend
-from convergence_cluster.reports.importance import METHOD, importances
+from convergence_cluster.reports.importance import importances
 from convergence_cluster.reports.records import StudyReport, TrajectoryPoint, Visualization
 from convergence_cluster.reports.scatter import cost_vs_quality, pareto_fronts
 from convergence_cluster.reports.tally import Tally
@@ -59,7 +59,7 @@ def score_over_time(report: StudyReport) -> tuple[Chart, ...]:
             description=f"Score of the configuration recommended so far, with its 90 % interval. It ends at "
             f"{score_interval(points[-1].score)} after {counted(end, 'call')}; dots mark a change of configuration.",
             body=frame.draw(
-                frame.area(top + bottom[::-1], "band"), *line, frame.line(middle, "best-line"), *dots, legend(keys, 27)
+                frame.area(top + bottom[::-1], "band"), *line, frame.line(middle, "best-line"), *dots, legend(keys)
             ),
         ),
     )
@@ -91,12 +91,12 @@ def parameter_importance(report: StudyReport) -> tuple[Chart, ...]:
     ]
     body, height = bars(rows, 1.0)
     cut = f"The {MAX_BARS} most important of {len(found)} parameters. " if len(found) > MAX_BARS else ""
-    words = "Share of the variance of scores that each parameter explains by itself. "
+    words = "Share of the variance of scores that each parameter explains by itself, with 90 % intervals. "
     return (
         Chart(
             name="parameter_importance",
             title="Parameter importance",
-            description=words + cut + METHOD,
+            description=words + cut,
             body=body,
             height=height,
         ),

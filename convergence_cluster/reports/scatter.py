@@ -20,7 +20,6 @@ from convergence_cluster.reports.wording import (
     counted,
     finite,
     number,
-    quantity,
     quantity_interval,
 )
 
@@ -40,7 +39,7 @@ class _Side:
 
     def axis(self, places: Sequence[Interval], *, may_log: bool = False) -> Axis:
         label = f"{self.metric.name} ({_DIRECTIONS[self.metric.direction]})"
-        show = partial(quantity, unit="usd") if self.metric.unit == "usd" else number
+        show = _dollars if self.metric.unit == "usd" else number
         return axis(label, [p.mean for p in places], show, may_log=may_log)
 
     def words(self, place: Interval) -> str:
@@ -76,7 +75,7 @@ def cost_vs_quality(report: StudyReport, counts: Tally) -> tuple[Chart, ...]:
     """Return the heaviest higher-is-better metric, else the score, over the measured cost per call."""
     upward = [i for i, m in enumerate(report.metrics) if m.direction is Direction.MAXIMIZE]
     index = max(upward, key=lambda i: report.metrics[i].weight, default=None)
-    cost = MetricDefinition(name="cost per call", weight=0.0, direction=Direction.MINIMIZE, unit="usd")
+    cost = MetricDefinition(name=COST, weight=0.0, direction=Direction.MINIMIZE, unit="usd")
     score = MetricDefinition(name="score", weight=1.0, direction=Direction.MAXIMIZE)
     quality = (
         _Side(metric=score, measure=lambda arm: arm.score)
@@ -86,7 +85,7 @@ def cost_vs_quality(report: StudyReport, counts: Tally) -> tuple[Chart, ...]:
     return _scatter(
         report,
         name="cost_vs_quality",
-        title=f"Cost per call against {quality.metric.name}",
+        title=f"Cost against {quality.metric.name}",
         x=_Side(metric=cost, measure=lambda arm: _cost(counts, arm.arm)),
         y=quality,
     )
@@ -135,6 +134,7 @@ def _scatter(report: StudyReport, *, name: str, title: str, x: _Side, y: _Side) 
             name=name,
             title=title,
             description=_description(len(found), len(shown), len(front)),
+            metrics=frozenset({x.metric.name, y.metric.name}),
             body=frame.draw(frame.line(path, "front-line") if len(path) > 1 else EMPTY, *marks, _legend(kinds)),
         ),
     )
@@ -171,7 +171,7 @@ def _mark(frame: Frame, place: _Place, kind: str, words: str) -> Markup:
 
 def _legend(kinds: dict[ArmId, str]) -> Markup:
     words = {"best": "recommended", "base": "baseline", "front": "front", "dot": "others"}
-    return legend([(kind, word) for kind, word in words.items() if kind in kinds.values()], 27)
+    return legend([(kind, word) for kind, word in words.items() if kind in kinds.values()])
 
 
 def _description(n_found: int, n_shown: int, n_front: int) -> str:
@@ -180,6 +180,10 @@ def _description(n_found: int, n_shown: int, n_front: int) -> str:
         f"Means of {counted(n_shown, 'configuration')}, {n_front:,} of them on the front of these two (dotted); "
         f"crosses are 90 % intervals.{cut}"
     )
+
+
+def _dollars(value: float) -> str:
+    return f"${number(value)}"
 
 
 def _slug(name: str) -> str:

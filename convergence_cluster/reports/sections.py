@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from convergence_cluster.domain.identity import Configuration, Json, canonical_json
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.contrast import Contrast, contrasts, difference_text, estimate
-from convergence_cluster.reports.importance import importances
+from convergence_cluster.reports.importance import METHOD, importances
 from convergence_cluster.reports.losses import Loss, losses
 from convergence_cluster.reports.markup import EMPTY, Markup, tag
 from convergence_cluster.reports.records import StudyReport
@@ -33,6 +33,7 @@ MAX_LEVELS = 12
 MAX_EFFECTS = 20
 EXCERPT = 600
 _CELL = 80
+_SHORT = 26
 
 
 def answer_table(report: StudyReport) -> Markup:
@@ -83,9 +84,9 @@ def _metric(contrast: Contrast) -> Markup:
     return tag(
         "tr",
         tag("th", contrast.name, scope="row"),
-        tag("td", quantity_interval(contrast.best, contrast.unit)),
-        tag("td", quantity_interval(contrast.baseline, contrast.unit) if contrast.baseline else "none"),
-        tag("td", difference_text(contrast) if contrast.baseline else "", class_=kind),
+        tag("td", quantity_interval(contrast.best, contrast.unit), class_="fix"),
+        tag("td", quantity_interval(contrast.baseline, contrast.unit) if contrast.baseline else "none", class_="fix"),
+        tag("td", difference_text(contrast) if contrast.baseline else "", class_=f"long {kind}" if kind else "long"),
         tag("td", f"{contrast.n_common:,}", class_="n"),
     )
 
@@ -142,9 +143,12 @@ def _alternatives(report: StudyReport, caption: str, arms: Sequence[ArmEstimate]
         tag(
             "tr",
             tag("th", f"#{arm.arm}", scope="row"),
-            tag("td", score_interval(arm.score)),
-            *(tag("td", quantity_interval(estimate(arm, i), m.unit)) for i, m in enumerate(report.metrics)),
-            tag("td", configuration_text(arm.configuration)),
+            tag("td", score_interval(arm.score), class_="fix"),
+            *(
+                tag("td", quantity_interval(estimate(arm, i), m.unit), class_="fix")
+                for i, m in enumerate(report.metrics)
+            ),
+            tag("td", configuration_text(arm.configuration), class_="long"),
             class_=_kind(report, arm),
         )
         for arm in arms[:MAX_ALTERNATIVES]
@@ -239,7 +243,10 @@ def _figure(value: float | None, words: str) -> Markup:
 
 
 def _short(configuration: Configuration, name: str) -> Markup:
-    return tag("td", excerpt(value_text(configuration[name]), _CELL) if name in configuration else "")
+    if name not in configuration:
+        return tag("td", "")
+    words = " ".join(value_text(configuration[name]).split())
+    return tag("td", excerpt(words, _CELL), title=excerpt(words, EXCERPT) if len(words) > _SHORT else None)
 
 
 def effects(report: StudyReport) -> list[Markup]:
@@ -261,7 +268,7 @@ def effects(report: StudyReport) -> list[Markup]:
         "Estimated effect of a value on the score, other parameters alike, "
         "relative to the mean over the parameter's values"
     )
-    return [_table(caption, ["Parameter", "Value", "Effect", "Configurations"], rows)]
+    return [_table(caption, ["Parameter", "Value", "Effect", "Configurations"], rows), tag("p", METHOD, class_="note")]
 
 
 def _kind(report: StudyReport, arm: ArmEstimate) -> str | None:

@@ -31,7 +31,7 @@ CHART_STYLE = f"""
 .chart .best-line{{fill:none;stroke:var(--best);stroke-width:2}}
 .chart .base-line{{fill:none;stroke:var(--base);stroke-width:2;stroke-dasharray:6 4}}
 .chart .front-line{{fill:none;stroke:var(--front);stroke-width:1.5;stroke-dasharray:2 3}}
-.chart .bar{{fill:var(--best)}}
+.chart .bar{{fill:var(--best);opacity:.6}}
 .chart .good{{fill:var(--good)}}
 .chart .bad{{fill:var(--bad)}}
 .chart .other{{fill:var(--dot)}}
@@ -52,14 +52,14 @@ h2{font-size:1.2rem;margin:2.2em 0 .6em;padding-top:.5em;border-top:1px solid va
 h3{font-size:1rem;margin:0 0 .3em;overflow-wrap:anywhere}
 p{margin:.4em 0;max-width:78ch}
 ul{padding-left:1.2em;margin:.4em 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,210px),1fr));gap:12px;margin:16px 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,188px),1fr));gap:12px;margin:16px 0}
 .tile,figure{background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:12px 14px;margin:0}
 .tile b{display:block;font-size:1.45rem;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tile span{display:block;font-size:.86rem;color:var(--soft)}
 .tile .head{color:var(--ink);font-weight:600}
 .up{color:var(--good);font-weight:600}
 .down{color:var(--bad);font-weight:600}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:16px}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr));gap:16px}
 figure svg{display:block;width:100%;height:auto;max-width:640px;margin:0 auto}
 figcaption,caption,.note{font-size:.86rem}
 figcaption{margin-top:.5em}
@@ -72,7 +72,10 @@ th,td{padding:6px 10px;text-align:left;vertical-align:top;border-top:1px solid v
 td{overflow-wrap:anywhere;max-width:34ch}
 thead th{background:var(--panel);white-space:nowrap;border-top:0}
 tbody th{font-weight:600;overflow-wrap:anywhere}
-td.n,th.n{text-align:right;white-space:nowrap}
+td.long{min-width:26ch;max-width:70ch}
+td.fix,td.n,th.n{white-space:nowrap}
+td.short,.sortable td{white-space:nowrap;max-width:30ch;overflow:hidden;text-overflow:ellipsis}
+td.n,th.n{text-align:right}
 tr.best th,tr.best td{background:color-mix(in srgb,var(--best) 12%,transparent)}
 tr.base th,tr.base td{background:color-mix(in srgb,var(--base) 12%,transparent)}
 .wide{min-width:560px}

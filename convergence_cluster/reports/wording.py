@@ -34,7 +34,7 @@ def finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def number(value: float | None, *, digits: int = 3) -> str:
+def number(value: float | None, *, digits: int = 3, is_trimmed: bool = True) -> str:
     """Return a plain number with that many significant digits, without an exponent where it is readable."""
     value = finite(value)
     if value is None:
@@ -45,7 +45,7 @@ def number(value: float | None, *, digits: int = 3) -> str:
         return f"{value:.{digits - 1}e}"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{decimals}f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
+    return text.rstrip("0").rstrip(".") if "." in text and (is_trimmed or value == round(value)) else text
 
 
 def usd(value: float | None, *, digits: int = 3) -> str:
@@ -67,7 +67,7 @@ def quantity(value: float | None, unit: str, *, digits: int = 3) -> str:
     """Return a value of a metric with its unit."""
     if unit == "usd":
         return usd(value, digits=digits)
-    text = number(value, digits=digits)
+    text = number(value, digits=digits, is_trimmed=False)
     return text if not unit or text == UNKNOWN else f"{text} {unit}"
 
 
@@ -108,7 +108,8 @@ def quantity_interval(interval: Interval | None, unit: str) -> str:
     mean = quantity(interval.mean, unit)
     if finite(interval.low) is None or finite(interval.high) is None or interval.low == interval.high:
         return mean
-    return f"{mean} ({quantity(interval.low, unit)} to {quantity(interval.high, unit)})"
+    bare = "usd" if unit == "usd" else ""
+    return f"{mean} ({quantity(interval.low, bare)} to {quantity(interval.high, bare)})"
 
 
 def excludes_zero(change: Interval) -> bool:
