@@ -1,0 +1,73 @@
+"""Searches without a model, for comparison: every configuration whole, at random or in order."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from convergence_cluster.domain.identity import ArmId, Configuration, Json, canonical_json
+from convergence_cluster.domain.search import Block, Observation, Recommendation, SearchProblem, StopReason
+from convergence_cluster.optimizers.baselines_answer import answer
+from convergence_cluster.optimizers.baselines_arms import WholeArms
+from convergence_cluster.optimizers.baselines_space import Unopened, all_configurations
+
+
+class RandomSearch:
+    """Configurations drawn at random without replacement, each called on every case.
+
+    Source: Bergstra & Bengio, "Random search for hyper-parameter optimization", JMLR 13 (2012).
+    """
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self._rng = np.random.default_rng([problem.seed, 1])
+        self._unopened = Unopened(problem.space)
+        self._arms = WholeArms(problem, self._propose)
+
+    def ask(self) -> Block | StopReason | None:
+        """Return the next block of the configuration in work, else of a new one."""
+        return self._arms.ask()
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Record finished calls."""
+        self._arms.tell(observations)
+
+    def recommend(self) -> Recommendation:
+        """Return the configuration with the best posterior mean."""
+        return answer(self._arms.problem, self._arms.tallies)
+
+    def learned(self) -> Mapping[str, Json]:
+        """Return nothing: there is no policy."""
+        return {}
+
+    def _propose(self, opened: Mapping[str, ArmId]) -> tuple[Configuration, str] | None:
+        configuration = self._unopened.draw(opened, self._rng)
+        return None if configuration is None else (configuration, "random")
+
+
+class GridSearch:
+    """Every configuration in the order of the space, each called on every case; continuous ones at a few levels."""
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self._rest = all_configurations(problem.space)
+        self._arms = WholeArms(problem, self._propose)
+
+    def ask(self) -> Block | StopReason | None:
+        """Return the next block of the configuration in work, else of the next in order."""
+        return self._arms.ask()
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Record finished calls."""
+        self._arms.tell(observations)
+
+    def recommend(self) -> Recommendation:
+        """Return the configuration with the best posterior mean."""
+        return answer(self._arms.problem, self._arms.tallies)
+
+    def learned(self) -> Mapping[str, Json]:
+        """Return nothing: there is no policy."""
+        return {}
+
+    def _propose(self, opened: Mapping[str, ArmId]) -> tuple[Configuration, str] | None:
+        for configuration in self._rest:
+            if canonical_json(configuration) not in opened:
+                return configuration, "grid"
+        return None

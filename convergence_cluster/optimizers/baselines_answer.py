@@ -1,0 +1,244 @@
+"""The baselines' answer: posterior means by simple shrinkage, with normal intervals."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.domain.search import (
+    ArmEstimate,
+    ArmState,
+    Direction,
+    Interval,
+    Objective,
+    Recommendation,
+    SearchProblem,
+)
+from convergence_cluster.optimizers.baselines_arms import Tally
+
+Floats: TypeAlias = NDArray[np.float64]
+
+Z_90 = 1.6448536269514722
+"""Half the width of a central 90 % interval, in standard deviations."""
+
+N_DRAWS = 1000
+MAX_RIVALS = 64
+"""Only so many arms with the highest upper ends take part in P(best); the others get 0."""
+
+PRIOR_FREEDOM = 6.0
+"""The pooled variance counts as this many draws of every arm."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Posterior:
+    """Normal posteriors of true means, arrays of shape (n_arms,); the prior is N(`prior_mean`, `prior_sd`^2)."""
+
+    mean: Floats
+    sd: Floats
+    prior_mean: float
+    prior_sd: float
+
+    def interval(self, arm: int) -> Interval:
+        """Return the central 90 % interval of one arm."""
+        mean, half = float(self.mean[arm]), Z_90 * float(self.sd[arm])
+        return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def shrunk_posterior(values: Sequence[Sequence[float]], *, n_population: int | None) -> Posterior:
+    """Return posteriors from each arm's draws (at least one each), shrunk to their common mean.
+
+    Each arm's variance is shrunk to the pooled one; `n_population` draws leave no doubt about a mean, None: no number
+    of draws does. The prior's variance is estimated by moments, and the doubt about the prior is part of the result.
+
+    Source: Morris, "Parametric empirical Bayes inference", JASA 78 (1983): the variance of its interval.
+    """
+    counts = np.array([len(draws) for draws in values], dtype=float)
+    means = np.array([math.fsum(draws) / len(draws) for draws in values])
+    squares = np.array([math.fsum((x - m) ** 2 for x in draws) for draws, m in zip(values, means, strict=True)])
+    freedom = counts.sum() - len(counts)
+    spread = float(means.var(ddof=1)) if len(means) > 1 else 0.0
+    pooled = float(squares.sum() / freedom) if freedom > 0 else spread  # before any arm has shown its own
+    variances = (PRIOR_FREEDOM * pooled + squares) / (PRIOR_FREEDOM + counts - 1)
+    unseen = np.ones(len(counts)) if n_population is None else np.maximum(1 - counts / n_population, 0.0)
+    errors = variances / counts * unseen
+    prior_mean = float(means.mean())
+    prior_variance = max(spread - float(errors.mean()), 0.05 * spread, 1e-12)
+    trust = prior_variance / (prior_variance + errors) if len(means) > 1 else np.ones(1)
+    pull = 1 - trust
+    n_arms = len(means)
+    doubt = pull * errors / n_arms + 2 / max(n_arms - 3, 1) * pull**2 * (means - prior_mean) ** 2
+    return Posterior(
+        mean=prior_mean + trust * (means - prior_mean),
+        sd=np.sqrt(trust * errors + doubt),
+        prior_mean=prior_mean,
+        prior_sd=math.sqrt(prior_variance),
+    )
+
+
+def is_feasible(objectives: Sequence[Objective], intervals: Sequence[Interval]) -> bool:
+    """Say whether the means keep every bound."""
+    return all(
+        (o.low is None or i.mean >= o.low) and (o.high is None or i.mean <= o.high)
+        for o, i in zip(objectives, intervals, strict=True)
+    )
+
+
+def non_dominated(points: Floats) -> NDArray[np.bool_]:
+    """Return which rows of `points`, shape (n, n_objectives), all to be maximised, no other row dominates."""
+    keep = np.ones(len(points), dtype=np.bool_)
+    for row in range(len(points)):
+        rivals = points[keep]
+        worse = (rivals >= points[row]).all(axis=1) & (rivals > points[row]).any(axis=1)
+        keep[row] = not worse.any()
+    return keep
+
+
+def answer(problem: SearchProblem, tallies: Sequence[Tally]) -> Recommendation:
+    """Return the recommendation from all arms; it depends on what was told alone."""
+    scored = [arm for arm, tally in enumerate(tallies) if tally.scores]
+    n_calls = sum(len(tally.told) for tally in tallies)
+    n_alive = sum(tally.state is ArmState.ALIVE for tally in tallies)
+    eligible = [arm for arm in scored if tallies[arm].state is ArmState.ALIVE]
+    if not eligible:
+        return _nothing_known(n_arms=len(tallies), n_alive=n_alive, n_calls=n_calls)
+    n_population = problem.n_cases if problem.max_repeats == 1 else None
+    posterior = shrunk_posterior([_draws(tallies[arm], problem) for arm in eligible], n_population=n_population)
+    estimates = _estimates(problem, tallies, eligible, posterior)
+    best = min(range(len(eligible)), key=lambda i: (not estimates[i].is_feasible, -posterior.mean[i], eligible[i]))
+    gaps = posterior.mean[best] - posterior.mean
+    is_tied = gaps <= Z_90 * np.sqrt(posterior.sd[best] ** 2 + posterior.sd**2)
+    tied = sorted((e for i, e in enumerate(estimates) if is_tied[i] and i != best), key=lambda e: -e.score.mean)
+    baseline = estimates[0] if eligible[0] == 0 and problem.baseline is not None else None
+    return Recommendation(
+        best=estimates[best],
+        baseline=baseline,
+        change=None if baseline is None else _change(estimates[best], baseline, tallies, n_population),
+        tied=tuple(tied),
+        front=_front(problem, estimates),
+        p_within=_p_within(problem, posterior, best),
+        gain_per_100_calls=_gain(problem, posterior, best, len(tallies)),
+        n_arms=len(tallies),
+        n_alive=n_alive,
+        n_calls=n_calls,
+    )
+
+
+def _draws(tally: Tally, problem: SearchProblem) -> list[float]:
+    """Return one value per case, so scaled that their plain mean is the weighted mean over these cases."""
+    scores = tally.case_scores()
+    if problem.case_weights is None:
+        return list(scores.values())
+    mean_weight = sum(problem.case_weights[case] for case in scores) / len(scores)
+    return [score * problem.case_weights[case] / mean_weight for case, score in scores.items()]
+
+
+def _estimates(
+    problem: SearchProblem, tallies: Sequence[Tally], arms: Sequence[int], posterior: Posterior
+) -> list[ArmEstimate]:
+    columns = [
+        shrunk_posterior(
+            [[values[k] for values in tallies[arm].objectives.values()] for arm in arms],
+            n_population=problem.n_cases if problem.max_repeats == 1 else None,
+        )
+        for k in range(len(problem.objectives))
+    ]
+    p_best = _p_best(problem, posterior)
+    estimates = []
+    for i, arm in enumerate(arms):
+        objectives = tuple(column.interval(i) for column in columns)
+        tally = tallies[arm]
+        estimates.append(
+            ArmEstimate(
+                arm=ArmId(arm),
+                configuration=tally.configuration,
+                state=tally.state,
+                operator=tally.operator,
+                score=posterior.interval(i),
+                n_calls=len(tally.told),
+                n_cases=len({case for _, case in tally.scores}),
+                p_best=float(p_best[i]),
+                objectives=objectives,
+                is_feasible=is_feasible(problem.objectives, objectives),
+            )
+        )
+    return estimates
+
+
+def _samples(problem: SearchProblem, posterior: Posterior, arms: NDArray[np.intp]) -> Floats:
+    noise = np.random.default_rng(problem.seed).standard_normal((N_DRAWS, len(arms)))
+    return np.asarray(posterior.mean[arms] + posterior.sd[arms] * noise)
+
+
+def _p_best(problem: SearchProblem, posterior: Posterior) -> Floats:
+    rivals = np.argsort(-(posterior.mean + 3 * posterior.sd), kind="stable")[:MAX_RIVALS]
+    winners = np.argmax(_samples(problem, posterior, rivals), axis=1)
+    shares = np.zeros(len(posterior.mean))
+    shares[rivals] = np.bincount(winners, minlength=len(rivals)) / N_DRAWS
+    return shares
+
+
+def _p_within(problem: SearchProblem, posterior: Posterior, best: int) -> float:
+    rivals = np.argsort(-(posterior.mean + 3 * posterior.sd), kind="stable")[:MAX_RIVALS]
+    arms = np.concatenate([[best], rivals[rivals != best]])
+    draws = _samples(problem, posterior, arms)
+    tops = draws.max(axis=1)
+    slack = problem.stopping.within * np.abs(tops)
+    return float(np.mean(draws[:, 0] >= tops - slack))
+
+
+def _change(best: ArmEstimate, baseline: ArmEstimate, tallies: Sequence[Tally], n_population: int | None) -> Interval:
+    mean = best.score.mean - baseline.score.mean
+    if best.arm == baseline.arm:
+        return Interval(mean=0.0, low=0.0, high=0.0)
+    ours, theirs = tallies[best.arm].case_scores(), tallies[baseline.arm].case_scores()
+    common = ours.keys() & theirs.keys()
+    if len(common) < 2:  # noqa: PLR2004
+        half = math.hypot(best.score.high - best.score.mean, baseline.score.high - baseline.score.mean)
+    else:
+        differences = np.array([ours[case] - theirs[case] for case in sorted(common)])
+        unseen = 1.0 if n_population is None else max(1 - len(common) / n_population, 0.0)
+        half = Z_90 * math.sqrt(float(differences.var(ddof=1)) / len(common) * unseen)
+    return Interval(mean=mean, low=mean - half, high=mean + half)
+
+
+def _front(problem: SearchProblem, estimates: Sequence[ArmEstimate]) -> tuple[ArmEstimate, ...]:
+    signs = np.array([1.0 if o.direction is Direction.MAXIMIZE else -1.0 for o in problem.objectives])
+    if signs.size == 0:
+        return ()
+    points = np.array([[interval.mean for interval in e.objectives] for e in estimates]) * signs
+    keep = non_dominated(points)
+    return tuple(sorted((e for e, kept in zip(estimates, keep, strict=True) if kept), key=_by_feasible_then_score))
+
+
+def _by_feasible_then_score(estimate: ArmEstimate) -> tuple[bool, float]:
+    return not estimate.is_feasible, -estimate.score.mean
+
+
+def _gain(problem: SearchProblem, posterior: Posterior, best: int, n_arms: int) -> float:
+    """Expect of 100 calls what that many new arms, drawn like the old ones, would be above the best."""
+    candidates = problem.space.candidates
+    if candidates is not None and n_arms >= len(candidates):
+        return 0.0
+    z = (float(posterior.mean[best]) - posterior.prior_mean) / posterior.prior_sd
+    density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    excess = density - z * 0.5 * math.erfc(z / math.sqrt(2))
+    return max(0.0, 100 / problem.n_cases * posterior.prior_sd * excess)
+
+
+def _nothing_known(*, n_arms: int, n_alive: int, n_calls: int) -> Recommendation:
+    return Recommendation(
+        best=None,
+        baseline=None,
+        change=None,
+        tied=(),
+        front=(),
+        p_within=0.0,
+        gain_per_100_calls=0.0,
+        n_arms=n_arms,
+        n_alive=n_alive,
+        n_calls=n_calls,
+    )
