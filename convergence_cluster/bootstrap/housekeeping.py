@@ -1,4 +1,4 @@
-"""What happens beside the search: progress is shown and arms are recorded, both now and then."""
+"""What happens beside the search, now and then: progress is shown, arms are recorded, the lease is renewed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -45,8 +45,11 @@ class Caps:
 class Housekeeping:
     """Called by the coordinator after every round."""
 
-    def __init__(self, *, clock: Clock, caps: Caps, listener: Callable[[Progress], None]) -> None:
+    def __init__(
+        self, *, clock: Clock, caps: Caps, listener: Callable[[Progress], None], renew: Callable[[], None]
+    ) -> None:
         self._clock = clock
+        self._renew = renew
         self._caps = caps
         self._listener = listener
         self._began_s = self._shown_s = self._recorded_s = clock.monotonic_s()
@@ -64,6 +67,7 @@ class Housekeeping:
             self.show(coordinator)
             self._shown_s = self._clock.monotonic_s()
         if now_s - self._recorded_s >= _RECORD_EVERY_S:
+            self._renew()
             coordinator.record_arms()
             self._recorded_s = self._clock.monotonic_s()
 

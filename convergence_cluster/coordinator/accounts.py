@@ -117,4 +117,4 @@ def settle_entry(outcome: CallOutcome, *, at_s: float) -> LedgerEntry:
 
 def is_finished(outcome: CallOutcome) -> bool:
     """Say whether this call is over for good; a skipped one, or one the provider stopped, is made on resume."""
-    return outcome.kind is not OutcomeKind.SKIPPED and not outcome.stops_study
+    return outcome.kind is not OutcomeKind.SKIPPED and not outcome.halts

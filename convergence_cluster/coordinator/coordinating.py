@@ -250,7 +250,7 @@ class Coordinator:
                 self._watch_outage(outcome)
             else:
                 self._budget.release(call.reserved_usd)
-            if outcome.stops_study:
+            if outcome.halts:
                 self.last_error = outcome.error
                 self.stop(StopReason.PROVIDER)
         entries = [settle_entry(outcome, at_s=now_s) for outcome in finished]

@@ -128,7 +128,5 @@ class CallOutcome:
     answer: str | None = None
     model: str | None = None
     halts: bool = False
-    """The provider refuses every further call, so the study stops here; `error` says why."""
+    """The provider refuses every further call, so the study stops here and this call is made again on resume."""
     finished_at_s: float = 0.0
-    stops_study: bool = False
-    """The provider refuses every further call; this one is not finished and is made again on resume."""

@@ -30,9 +30,9 @@ class RandomSearch:
         """Record finished calls."""
         self._arms.tell(observations)
 
-    def recommend(self) -> Recommendation:
-        """Return the configuration with the best posterior mean."""
-        return answer(self._arms.problem, self._arms.tallies)
+    def recommend(self, *, full: bool = False) -> Recommendation:
+        """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
+        return answer(self._arms.problem, self._arms.tallies, full=full)
 
     def learned(self) -> Mapping[str, Json]:
         """Return nothing: there is no policy."""
@@ -58,9 +58,9 @@ class GridSearch:
         """Record finished calls."""
         self._arms.tell(observations)
 
-    def recommend(self) -> Recommendation:
-        """Return the configuration with the best posterior mean."""
-        return answer(self._arms.problem, self._arms.tallies)
+    def recommend(self, *, full: bool = False) -> Recommendation:
+        """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
+        return answer(self._arms.problem, self._arms.tallies, full=full)
 
     def learned(self) -> Mapping[str, Json]:
         """Return nothing: there is no policy."""

@@ -97,8 +97,8 @@ def non_dominated(points: Floats) -> NDArray[np.bool_]:
     return keep
 
 
-def answer(problem: SearchProblem, tallies: Sequence[Tally]) -> Recommendation:
-    """Return the recommendation from all arms; it depends on what was told alone."""
+def answer(problem: SearchProblem, tallies: Sequence[Tally], *, full: bool = False) -> Recommendation:
+    """Return the recommendation from all arms, `full` with every one; it depends on what was told alone."""
     scored = [arm for arm, tally in enumerate(tallies) if tally.scores]
     n_calls = sum(len(tally.told) for tally in tallies)
     n_alive = sum(tally.state is ArmState.ALIVE for tally in tallies)
@@ -124,6 +124,7 @@ def answer(problem: SearchProblem, tallies: Sequence[Tally]) -> Recommendation:
         n_arms=len(tallies),
         n_alive=n_alive,
         n_calls=n_calls,
+        arms=tuple(sorted(estimates, key=lambda e: -e.score.mean)) if full else (),
     )
 
 

@@ -220,7 +220,7 @@ def test_a_provider_out_of_money_stops_the_study_and_its_call_is_made_again_on_r
     def outcome(call: Call) -> CallOutcome:
         if len(bench.executor.sent) < 20:
             return answer_ok(call)
-        return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=1, error="no credit", stops_study=True)
+        return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=1, error="no credit", halts=True)
 
     bench = Bench(outcome=outcome)
 

@@ -1,0 +1,99 @@
+"""A study's coordinator with all it needs, brought to where its journal ends."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from convergence_cluster.bootstrap.pricing import CostBound
+from convergence_cluster.bootstrap.searching import ScoredMetrics, build_optimizer, build_problem, parse_legacy
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.coordinator.observing import Observer
+from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome
+from convergence_cluster.coordinator.protocols import Executor, Journal
+from convergence_cluster.coordinator.replaying import replay, unknown_entries
+from convergence_cluster.domain.calls import Call
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.domain.journal import History
+from convergence_cluster.metering.budget import Budget
+from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.storage.studies import StudyRecord
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Assembly:
+    """A coordinator ready to run, and what a report needs besides."""
+
+    coordinator: Coordinator
+    metrics: ScoredMetrics
+    history: History
+    """What the journal held before this sitting."""
+
+
+def assemble(
+    study: LoadedStudy,
+    record: StudyRecord,
+    *,
+    journal: Journal,
+    budget: Budget,
+    bound: CostBound,
+    clock: Clock,
+    executor: Executor,
+    on_absorbed: Callable[[Coordinator], None] = lambda _: None,
+    books_unknown: bool = True,
+) -> Assembly:
+    """Return the coordinator of a study, replayed; `books_unknown` writes down what a crash may have hidden.
+
+    Raises:
+        Conflict: the search would decide otherwise than the journal says.
+    """
+    metrics = ScoredMetrics(study)
+    observer = Observer(metrics, study.objectives)
+    problem = build_problem(study, parse_legacy(json.loads(record.spec_json)["legacy"]))
+    execution = study.spec.optimization.execution
+    coordinator = Coordinator(
+        study=record.id,
+        optimizer=build_optimizer(study, problem),
+        executor=executor,
+        journal=journal,
+        observer=observer,
+        order=AsAsked() if execution.reproducible else AsTheyCome(),
+        budget=budget,
+        bound_usd=bound.usd,
+        clock=clock,
+        parallelism=execution.parallel_workers,
+        on_absorbed=on_absorbed,
+    )
+    history = journal.read()
+    missing = replay(coordinator, history, observer=observer, budget=budget)
+    if missing and books_unknown:
+        _book_unknown(coordinator, missing, journal=journal, budget=budget, at_s=clock.now_s())
+    return Assembly(coordinator=coordinator, metrics=metrics, history=history)
+
+
+def _book_unknown(
+    coordinator: Coordinator, missing: tuple[Call, ...], *, journal: Journal, budget: Budget, at_s: float
+) -> None:
+    entries, event = unknown_entries(missing, at_s=at_s)
+    journal.append(events=(event,), ledger=entries)
+    coordinator.accounts.book(entries)
+    budget.restore(usd=sum(entry.usd or 0.0 for entry in entries), calls=len(entries))
+
+
+class NoExecutor:
+    """Runs nothing: for a study that is only looked at."""
+
+    def submit(self, calls: tuple[Call, ...] | list[Call]) -> None:  # type: ignore[override]  # never called
+        """Refuse."""
+        raise ConvergenceError(f"{len(calls)} calls were submitted by a study that is only looked at; please report")
+
+    def collect(self, timeout_s: float) -> tuple[()]:
+        """Return nothing."""
+        del timeout_s
+        return ()
+
+    def cancel(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,294 @@
+"""Runs studies in this process: opens the stores, holds the lease, drives the coordinator, writes the memory."""
+
+import getpass
+import json
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
+from convergence_cluster.bootstrap.confirming import confirm
+from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
+from convergence_cluster.bootstrap.pricing import CostBound
+from convergence_cluster.bootstrap.remembering import Memory
+from convergence_cluster.bootstrap.reporting import build_report
+from convergence_cluster.bootstrap.runner import RunnerFactory, build_prices
+from convergence_cluster.bootstrap.sandboxes import with_sandbox
+from convergence_cluster.bootstrap.searching import dump_legacy, max_calls
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.dispatch.in_process import InProcessExecutor
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.errors import Conflict, NotFound, SpecError
+from convergence_cluster.domain.search import StopReason
+from convergence_cluster.metering.budget import Budget
+from convergence_cluster.reports.records import StudyReport
+from convergence_cluster.settings import Settings
+from convergence_cluster.spec.environment import missing_environment
+from convergence_cluster.spec.loading import LoadedStudy, load_study
+from convergence_cluster.storage.database import Database, open_database
+from convergence_cluster.storage.journal import StudyJournal
+from convergence_cluster.storage.leases import Leases
+from convergence_cluster.storage.optuna_trials import open_trials
+from convergence_cluster.storage.studies import Studies, StudyRecord, StudyState
+
+_LEASE_S = 60.0
+_S_PER_MINUTE = 60.0
+_READER = -1
+"""A fencing token that was never given out: reads, and could not write."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sitting:
+    """What one process got done on a study."""
+
+    report: StudyReport
+    last_error: str | None
+    """What the provider said when it stopped the study."""
+    is_resumed: bool
+
+
+class Control:
+    """Runs studies in this process."""
+
+    def __init__(self, settings: Settings, *, environ: Mapping[str, str], clock: Clock) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._clock = clock
+
+    def run(
+        self, study: LoadedStudy, *, source: Path | None, is_new: bool, listener: Callable[[Progress], None]
+    ) -> Sitting:
+        """Run a study to its end, or go on with an unfinished one of the same file unless `is_new`.
+
+        Raises:
+            SpecError: the environment lacks a variable, or a budget in USD could not be kept for want of a price.
+            Conflict: another process runs the study.
+        """
+        self.check(study)
+        with self._database() as database:
+            studies = Studies(database)
+            found = None if is_new else studies.find_unfinished(name=study.spec.api.name, digest=study.digest)
+            record = found or self._create(studies, study, source)
+            return self._sit(database, record, study, listener=listener, is_resumed=found is not None)
+
+    def resume(self, study_id: str | None, *, listener: Callable[[Progress], None]) -> Sitting:
+        """Go on with a study; None: the newest unfinished one.
+
+        Raises:
+            NotFound: there is no such study.
+            Conflict: its file changed since, or another process runs it.
+        """
+        with self._database() as database:
+            record = self._find(Studies(database), study_id, needs_unfinished=study_id is None)
+            study = load_again(record)
+            self.check(study)
+            return self._sit(database, record, study, listener=listener, is_resumed=True)
+
+    def look(self, study_id: str | None) -> tuple[StudyReport, LoadedStudy]:
+        """Return the report of a study as its journal stands, without running anything; None: the newest one.
+
+        Raises:
+            NotFound: there is no such study.
+            Conflict: its file changed since.
+        """
+        with self._database() as database:
+            record = self._find(Studies(database), study_id, needs_unfinished=False)
+            study = load_again(record)
+            assembly = assemble(
+                study,
+                record,
+                journal=StudyJournal(database, study=record.id, token=_READER),
+                budget=Budget(clock=self._clock),
+                bound=self._bound(study),
+                clock=self._clock,
+                executor=NoExecutor(),
+                books_unknown=False,
+            )
+            reason = StopReason(record.reason) if record.reason else None
+            return build_report(assembly, study, record, reason, finished_at_s=record.updated_at_s), study
+
+    def studies(self) -> tuple[StudyRecord, ...]:
+        """Return the newest studies, newest first."""
+        with self._database() as database:
+            return Studies(database).list()
+
+    def check(self, study: LoadedStudy) -> None:
+        """Refuse what could not run, before anything is spent.
+
+        Raises:
+            SpecError: the environment lacks a variable, or a budget in USD could not be kept for want of a price.
+        """
+        problems = missing_environment(study.spec, self._environ)
+        if problems:
+            raise SpecError("\n".join(f"{study.file}: {problem}" for problem in problems))
+        self._bound(study).check()
+
+    def _bound(self, study: LoadedStudy) -> CostBound:
+        return CostBound(study, build_prices(study, environ=self._environ, clock=self._clock))
+
+    @contextmanager
+    def _database(self) -> Iterator[Database]:
+        database = open_database(self._settings.database_url)
+        try:
+            yield database
+        finally:
+            database.close()
+
+    def _find(self, studies: Studies, study_id: str | None, *, needs_unfinished: bool) -> StudyRecord:
+        if study_id is not None:
+            return studies.get(study_id)
+        unfinished = (StudyState.RUNNING, StudyState.INTERRUPTED)
+        for record in studies.list():
+            if not needs_unfinished or record.state in unfinished:
+                return record
+        kind = "unfinished study" if needs_unfinished else "study"
+        raise NotFound(f"There is no {kind} in {self._settings.database_url}; `convergence status` lists them.")
+
+    def _create(self, studies: Studies, study: LoadedStudy, source: Path | None) -> StudyRecord:
+        memory = Memory(study, self._settings, self._clock)
+        legacy, sentence = memory.recall()
+        document = {"study": study.spec.document(), "legacy": dump_legacy(legacy), "started_from": sentence}
+        return studies.create(
+            name=study.spec.api.name,
+            digest=study.digest,
+            spec_json=json.dumps(document),
+            source_path=None if source is None else str(source.absolute()),
+            now_s=self._clock.now_s(),
+        )
+
+    def _sit(
+        self,
+        database: Database,
+        record: StudyRecord,
+        study: LoadedStudy,
+        *,
+        listener: Callable[[Progress], None],
+        is_resumed: bool,
+    ) -> Sitting:
+        leases, studies = Leases(database), Studies(database)
+        token = leases.claim(record.id, _me(), ttl_s=_LEASE_S, now_s=self._clock.now_s())
+        state, reason = StudyState.INTERRUPTED, None
+        studies.set_state(record.id, StudyState.RUNNING, now_s=self._clock.now_s())
+        try:
+            with ExitStack() as stack:
+                reachable = stack.enter_context(with_sandbox(study))
+                housekeeping = self._housekeeping(study, listener, lambda: self._renew(leases, record, token))
+                assembly = self._assemble(database, record, reachable, token, housekeeping, stack)
+                reason = self._drive(assembly, reachable, housekeeping)
+            state = StudyState.INTERRUPTED if reason in {None, StopReason.PROVIDER} else StudyState.FINISHED
+            report = build_report(assembly, study, record, reason, finished_at_s=self._clock.now_s())
+            if state is StudyState.FINISHED:
+                Memory(study, self._settings, self._clock).save(record, report, assembly.coordinator.optimizer.learned())
+            return Sitting(report=report, last_error=assembly.coordinator.last_error, is_resumed=is_resumed)
+        finally:
+            stopped = None if reason is None else reason.value
+            studies.set_state(record.id, state, now_s=self._clock.now_s(), reason=stopped)
+            leases.release(record.id, token)
+
+    def _renew(self, leases: Leases, record: StudyRecord, token: int) -> None:
+        leases.renew(record.id, token, ttl_s=_LEASE_S, now_s=self._clock.now_s())
+
+    def _housekeeping(
+        self, study: LoadedStudy, listener: Callable[[Progress], None], renew: Callable[[], None]
+    ) -> Housekeeping:
+        caps = Caps(usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study))
+        return Housekeeping(clock=self._clock, caps=caps, listener=listener, renew=renew)
+
+    def _assemble(
+        self,
+        database: Database,
+        record: StudyRecord,
+        study: LoadedStudy,
+        token: int,
+        housekeeping: Housekeeping,
+        stack: ExitStack,
+    ) -> Assembly:
+        budget = Budget(
+            clock=self._clock, usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study)
+        )
+        factory = RunnerFactory(study, environ=self._environ, meter=budget, clock=self._clock)
+        trials = open_trials(database, study=record.id, space=study.space, baseline=study.baseline)
+        executor = InProcessExecutor(
+            open_runner=factory.open,
+            close_runner=factory.close,
+            parallelism=study.spec.optimization.execution.parallel_workers,
+        )
+        stack.callback(executor.close)
+        return assemble(
+            study,
+            record,
+            journal=StudyJournal(database, study=record.id, token=token, trials=trials),
+            budget=budget,
+            bound=self._bound(study),
+            clock=self._clock,
+            executor=executor,
+            on_absorbed=housekeeping,
+        )
+
+    def _drive(self, assembly: Assembly, study: LoadedStudy, housekeeping: Housekeeping) -> StopReason | None:
+        coordinator = assembly.coordinator
+        housekeeping.begin(coordinator)
+        with _interruptible(coordinator):
+            reason = coordinator.run()
+            if study.holdout and reason not in {None, StopReason.PROVIDER}:
+                confirm(assembly, study)
+        coordinator.finish(reason)
+        housekeeping.show(coordinator, is_final=True)
+        return reason
+
+
+def load_again(record: StudyRecord) -> LoadedStudy:
+    """Return the study of a record from the file it came from.
+
+    Raises:
+        Conflict: the file is gone, or says something else now.
+    """
+    if record.source_path is None:
+        raise Conflict(f"Study {record.id} did not come from a file; run it again from where it was started.")
+    path = Path(record.source_path)
+    if not path.is_file():
+        raise Conflict(f"Study {record.id} came from {path}, which is not there any more; put it back to go on.")
+    study = load_study(path)
+    if study.digest != record.digest:
+        raise Conflict(
+            f"Study {record.id} cannot go on: {path}, or a file that it names, changed since. Restore it, or run the "
+            "changed file as a new study: it starts from what this one learned if this one has finished."
+        )
+    return study
+
+
+def _time_s(study: LoadedStudy) -> float | None:
+    minutes = study.spec.budget.minutes
+    return None if minutes is None else minutes * _S_PER_MINUTE
+
+
+def _me() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+@contextmanager
+def _interruptible(coordinator: Coordinator) -> Iterator[None]:
+    """Let the first interrupt drain and save, and the second stop at once; nothing finished is lost by either."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    is_stopping = False
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal is_stopping
+        if is_stopping:
+            raise KeyboardInterrupt
+        is_stopping = True
+        coordinator.stop()
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

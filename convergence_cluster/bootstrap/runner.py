@@ -1,0 +1,211 @@
+"""Builds what runs calls: provider, evaluators, prices, limiter. All that a worker needs, and no database."""
+
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from convergence_cluster.domain.calls import Call, CallOutcome
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.errors import SpecError
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.evaluators.builtin import BuiltinEvaluator
+from convergence_cluster.evaluators.custom import CustomEvaluator
+from convergence_cluster.evaluators.measured import MEASURED
+from convergence_cluster.metering.prices import Price, Prices, PriceSettings
+from convergence_cluster.metering.rate import RateLimiter
+from convergence_cluster.metering.retry import RetryPolicy
+from convergence_cluster.providers.credentials import Auth, AuthKind
+from convergence_cluster.providers.generic import CostTerm, GenericProvider, RequestRule, ResponseRule
+from convergence_cluster.providers.http import Endpoint, HttpTransport
+from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
+from convergence_cluster.providers.routing import RoutedProvider
+from convergence_cluster.spec.environment import resolve_endpoint
+from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.spec.metrics import Metric
+from convergence_cluster.spec.schema_api import ApiSection
+from convergence_cluster.spec.schema_response import ResponseSection
+from convergence_cluster.trials.protocols import Evaluator, Meter, Provider
+from convergence_cluster.trials.running import TrialPlan, TrialRunner
+
+_PER_MILLION = 1e-6
+_CHAT = frozenset({"openai", "groq", "together", "mistral", "openrouter", "ollama", "vllm"})
+_CHAT_HOSTS = {
+    "api.openai.com": "openai",
+    "api.groq.com": "groq",
+    "api.together.ai": "together",
+    "api.together.xyz": "together",
+    "api.mistral.ai": "mistral",
+    "openrouter.ai": "openrouter",
+}
+_CHAT_PATH = "/chat/completions"
+_NOT_YET = "is not built in yet; describe it with provider: http (request.body, response.result_field, ...)"
+
+
+class RunnerFactory:
+    """Opens and closes the runner on the loop that runs the calls."""
+
+    def __init__(self, study: LoadedStudy, *, environ: Mapping[str, str], meter: Meter, clock: Clock) -> None:
+        self._study = study
+        self._environ = environ
+        self._meter = meter
+        self._clock = clock
+        self._runner: TrialRunner | None = None
+        self._evaluators = tuple(build_evaluators(study))
+
+    async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
+        """Return the coroutine function that runs a call."""
+        spec = self._study.spec
+        rate = spec.api.rate
+        self._runner = TrialRunner(
+            TrialPlan(
+                cases=(*self._study.cases, *self._study.holdout),
+                evaluators=self._evaluators,
+                measured=tuple(dict.fromkeys(m.name for m in self._study.metrics if m.name in MEASURED)),
+                retry=RetryPolicy(max_retries=spec.optimization.execution.max_retries),
+                prompts=self._study.prompts,
+            ),
+            provider=build_provider(self._study, environ=self._environ, clock=self._clock),
+            prices=build_prices(self._study, environ=self._environ, clock=self._clock),
+            meter=self._meter,
+            limiter=RateLimiter(rpm=rate.rpm, tpm=rate.tpm, concurrency=rate.concurrency),
+            clock=self._clock,
+            jitter=random.SystemRandom().random,
+        )
+        return self._runner.run
+
+    async def close(self) -> None:
+        """Free the connections."""
+        if self._runner is not None:
+            await self._runner.close()
+
+
+def provider_kind(api: ApiSection, url: str) -> str:
+    """Return which wire format an endpoint speaks: what the study says, else by host or path, else `http`."""
+    if api.provider is not None:
+        return api.provider
+    parts = urlsplit(url)
+    by_host = _CHAT_HOSTS.get(parts.hostname or "")
+    return by_host or ("openai" if parts.path.endswith(_CHAT_PATH) else "http")
+
+
+def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Provider:
+    """Return the provider of a study; for `api.models`, one that routes by the parameter `model`.
+
+    Raises:
+        SpecError: the provider is not built in, or the endpoint names a variable that is not set.
+    """
+    api = study.spec.api
+    transport = HttpTransport(clock=clock, environ=environ)
+
+    def build(endpoint: str) -> Provider:
+        return _build_one(api, resolve_endpoint(endpoint, environ), transport, clock)
+
+    if api.models is None:
+        assert api.endpoint is not None
+        return build(api.endpoint)
+    by_model = {name: build(model.endpoint) for name, model in api.models.items()}
+    return RoutedProvider(by_model, default=build(api.endpoint) if api.endpoint else None, close=transport.close)
+
+
+def _build_one(api: ApiSection, url: str, transport: HttpTransport, clock: Clock) -> Provider:
+    endpoint = Endpoint(
+        url=url,
+        method=api.request.method,
+        headers={} if provider_kind(api, url) == "http" else dict(api.request.headers),
+        timeout_s=api.request.timeout_seconds,
+        auth=_auth(api),
+    )
+    kind = provider_kind(api, url)
+    if kind in _CHAT:
+        body = api.request.body if isinstance(api.request.body, Mapping) else {}
+        rule = ChatRule(body=body, result=api.response.result_field)
+        return OpenAIChatProvider(transport=transport, endpoint=endpoint, clock=clock, rule=rule)
+    if kind != "http":
+        raise SpecError(f"api.provider: {kind!r} {_NOT_YET}")
+    request = RequestRule(
+        body=api.request.body, query=dict(api.request.query) or None, headers=dict(api.request.headers) or None
+    )
+    response = _response_rule(api.response)
+    return GenericProvider(transport=transport, endpoint=endpoint, clock=clock, request=request, response=response)
+
+
+def _auth(api: ApiSection) -> Auth:
+    auth = api.auth
+    if auth.type == "oauth":
+        raise SpecError("api.auth.type: 'oauth' is not built in yet; fetch a token yourself and use type: bearer")
+    return Auth(
+        kind=AuthKind(auth.type),
+        token_env=auth.token_env,
+        header_name=auth.header_name,
+        username=auth.username or "",
+        username_env=auth.username_env,
+        password_env=auth.password_env,
+    )
+
+
+def _response_rule(response: ResponseSection) -> ResponseRule:
+    return ResponseRule(
+        result=response.result_field,
+        usage=_usage(response),
+        cost=tuple(CostTerm(path=term.path, usd_per_unit=_usd_per_unit(term)) for term in response.cost),
+        error=response.error_field,
+        success_when=response.success_when
+        or (f"body.{response.success_field} != `false`" if response.success_field else None),
+        model=response.model or "model",
+        finish=response.finish,
+    )
+
+
+def _usage(response: ResponseSection) -> str | Mapping[str, str] | None:
+    if response.usage is None:
+        return None
+    if response.usage.object is not None:
+        return response.usage.object
+    return {name: path for name, path in response.usage.model_dump(exclude={"object"}).items() if path is not None}
+
+
+def _usd_per_unit(term: Any) -> float:
+    if term.per_unit is not None:
+        return float(term.per_unit)
+    return 1.0 if term.per_million is None else float(term.per_million) * _PER_MILLION
+
+
+def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Prices:
+    """Return the study's prices: its own, then those of the installed list for its endpoint."""
+    api = study.spec.api
+    by_model = {
+        name: Price(
+            input_per_million_usd=price.input_usd_per_million or 0.0,
+            output_per_million_usd=price.output_usd_per_million or 0.0,
+            cached_per_million_usd=price.cached_usd_per_million,
+            per_call_usd=price.usd_per_call or 0.0,
+        )
+        for name, price in api.prices.items()
+    }
+    url = resolve_endpoint(api.endpoint, environ) if api.endpoint else None
+    return Prices(PriceSettings(by_model=by_model, api_url=url), clock=clock)
+
+
+def build_evaluators(study: LoadedStudy) -> list[Evaluator]:
+    """Return what scores answers: one built-in evaluator a metric, and the user's own for all of its metrics."""
+    evaluators: list[Evaluator] = [
+        BuiltinEvaluator(metric=metric.name, function=metric.function, options=_options(metric))
+        for metric in study.metrics
+        if metric.function not in {"measured", "custom"}
+    ]
+    custom = [metric.name for metric in study.metrics if metric.function == "custom"]
+    if custom:
+        assert study.evaluator is not None
+        evaluators.append(CustomEvaluator(path=study.evaluator.path, function=study.evaluator.function, metrics=custom))
+    return evaluators
+
+
+def _options(metric: Metric) -> Mapping[str, Json]:
+    names = ("field", "expected", "expected_field", "pattern", "tolerance", "relative_tolerance")
+    given = {name: getattr(metric.settings, name) for name in names}
+    given["schema"] = metric.settings.answer_schema
+    given["ignore_case"] = metric.settings.ignore_case or None
+    given["min_length"] = metric.settings.min_length
+    given["max_length"] = metric.settings.max_length
+    return {name: value for name, value in given.items() if value is not None}

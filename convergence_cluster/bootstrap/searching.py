@@ -1,0 +1,103 @@
+"""From a loaded study to the search: the problem it solves, the algorithm that solves it, the score it climbs."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+from convergence_cluster.coordinator.protocols import Optimizer
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.domain.search import Elite, Legacy, SearchProblem, Stopping
+from convergence_cluster.evaluators.scoring import Utility, score, with_scales
+from convergence_cluster.optimizers.baselines import GridSearch, RandomSearch
+from convergence_cluster.optimizers.baselines_optuna import OptunaSearch
+from convergence_cluster.optimizers.racing import RacingSearch
+from convergence_cluster.spec.loading import LoadedStudy
+
+
+class ScoredMetrics:
+    """The study's score over raw metrics; scales are filled in once."""
+
+    def __init__(self, study: LoadedStudy) -> None:
+        self.utilities: tuple[Utility, ...] = tuple(
+            Utility(name=metric.name, weight=metric.weight, direction=metric.direction, scale=metric.scale)
+            for metric in study.metrics
+        )
+
+    def unscaled(self) -> Sequence[str]:
+        """Return the metrics whose scale the baseline's own calls must fix."""
+        return tuple(utility.name for utility in self.utilities if utility.needs_scale)
+
+    def calibrate(self, scales: Mapping[str, float]) -> None:
+        """Fix the scales for good."""
+        self.utilities = with_scales(self.utilities, scales)
+
+    def score(self, metrics: Mapping[str, float]) -> float:
+        """Return the weighted mean of utilities, in [0, 1]."""
+        return score(metrics, self.utilities)
+
+
+def max_calls(study: LoadedStudy) -> int:
+    """Return the cap on calls: the study's own, else generations x population_size x cases."""
+    evolution = study.spec.optimization.evolution
+    n_cases = len(study.cases) + len(study.holdout)
+    return study.spec.budget.calls or evolution.generations * evolution.population_size * n_cases
+
+
+def build_problem(study: LoadedStudy, legacy: Legacy) -> SearchProblem:
+    """Return everything that the search may know before the first call."""
+    optimization = study.spec.optimization
+    stopping = optimization.execution.early_stopping
+    weights = tuple(case.weight for case in study.cases)
+    tags = tuple(case.tags[0] if case.tags else "" for case in study.cases)
+    return SearchProblem(
+        space=study.space,
+        n_cases=len(study.cases),
+        objectives=study.objectives,
+        baseline=study.baseline,
+        case_weights=weights if len(set(weights)) > 1 else None,
+        case_tags=tags if len(set(tags)) > 1 else None,
+        max_calls=max_calls(study),
+        parallelism=optimization.execution.parallel_workers,
+        max_repeats=optimization.execution.repeats,
+        stopping=Stopping(
+            enabled=stopping.enabled,
+            confidence=stopping.confidence or optimization.mab.confidence_level,
+            within=stopping.within,
+            patience=stopping.patience,
+            min_improvement=stopping.min_improvement,
+        ),
+        legacy=legacy,
+        settings={
+            "mab": optimization.mab.model_dump(mode="json", exclude_unset=True),
+            "evolution": optimization.evolution.model_dump(mode="json", exclude_unset=True),
+        },
+        seed=optimization.seed,
+    )
+
+
+def build_optimizer(study: LoadedStudy, problem: SearchProblem) -> Optimizer:
+    """Return the search that the study asks for."""
+    match study.spec.optimization.algorithm:
+        case "random":
+            return RandomSearch(problem)
+        case "grid":
+            return GridSearch(problem)
+        case "tpe":
+            return OptunaSearch(problem, sampler="tpe")
+        case "nsga2":
+            return OptunaSearch(problem, sampler="nsga2")
+        case "mab_evolution" | "genetic" | "mab_only":
+            return RacingSearch(problem)
+
+
+def dump_legacy(legacy: Legacy) -> Json:
+    """Return a legacy as JSON, so that a resumed study starts from exactly the same one."""
+    elites = [
+        {"configuration": dict(e.configuration), "score": e.score, "n_calls": e.n_calls, "weight": e.weight}
+        for e in legacy.elites
+    ]
+    return json.loads(json.dumps({"elites": elites, "policy": dict(legacy.policy)}))
+
+
+def parse_legacy(document: Json) -> Legacy:
+    """Return the legacy that `dump_legacy` wrote."""
+    return Legacy(elites=tuple(Elite(**elite) for elite in document["elites"]), policy=document["policy"])
