@@ -1,0 +1,194 @@
+"""Where arms that do not exist yet come from, and what the model expects of the most promising ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.domain.identity import Configuration, canonical_json
+from convergence_cluster.optimizers.design import Design
+from convergence_cluster.optimizers.evolution import BREEDING
+from convergence_cluster.optimizers.genome import Codec, Rows
+from convergence_cluster.optimizers.policy import OperatorPolicy, policy_context
+from convergence_cluster.optimizers.surrogate import Surrogate
+
+N_DRAWS = 16
+"""Thompson draws of the model by which the shortlist is chosen."""
+SHORTLIST = 256
+N_BRED = 256
+N_KEPT = 64
+MAX_LISTED = 5000
+"""Spaces of at most so many configurations are listed, larger ones are bred."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A configuration that may become an arm."""
+
+    configuration: Configuration
+    features: Floats
+    operator: str
+    row: Floats
+
+
+class Candidates(Protocol):
+    """A source of new arms with a shortlist; `means` and `variances` are what the model's weights say of it."""
+
+    means: Floats
+    variances: Floats
+
+    def refresh(self, surrogate: Surrogate, parents: Rows, rng: np.random.Generator) -> None:
+        """Choose the shortlist anew; parents are the rows of the best arms, best first."""
+        ...
+
+    def take(self, place: int) -> Proposal:
+        """Remove one of the shortlist, for it becomes an arm."""
+        ...
+
+    def claim(self, configuration: Configuration) -> Proposal | None:
+        """Return the proposal of a configuration from elsewhere, or None if it does not exist or is taken already."""
+        ...
+
+    def context(self) -> Floats:
+        """Return the operator policy's context as it is now."""
+        ...
+
+
+class ListedCandidates:
+    """Every configuration is listed; the shortlist are the unopened ones that some draw of the model ranks high."""
+
+    def __init__(self, configurations: Sequence[Configuration], rows: Rows, design: Design) -> None:
+        self._configurations = configurations
+        self._rows = rows
+        self._features = design.features(rows)
+        self._index = {canonical_json(configuration): k for k, configuration in enumerate(configurations)}
+        self._is_taken = np.zeros(len(configurations), dtype=bool)
+        self._short = np.zeros(0, dtype=np.int64)
+        self.means = np.zeros(0)
+        self.variances = np.zeros(0)
+
+    def refresh(self, surrogate: Surrogate, parents: Rows, rng: np.random.Generator) -> None:
+        """Choose the shortlist anew; the parents do not matter."""
+        del parents
+        left = np.flatnonzero(~self._is_taken)
+        if len(left) > SHORTLIST:
+            left = left[_promising(self._features[left], surrogate, SHORTLIST, rng)]
+        self._short = left
+        self.means, self.variances = surrogate.predict(self._features[left])
+
+    def take(self, place: int) -> Proposal:
+        """Remove one of the shortlist, for it becomes an arm."""
+        return self._take(int(self._short[place]), "pool")
+
+    def claim(self, configuration: Configuration) -> Proposal | None:
+        """Return the proposal of a configuration from elsewhere, or None if it is not listed or taken already."""
+        k = self._index.get(canonical_json(configuration))
+        return None if k is None or self._is_taken[k] else self._take(k, "")
+
+    def context(self) -> Floats:
+        """Return the operator policy's context; no operator is at work here."""
+        return policy_context(0, 0.0)
+
+    def _take(self, k: int, operator: str) -> Proposal:
+        self._is_taken[k] = True
+        keep = self._short != k
+        self._short, self.means, self.variances = self._short[keep], self.means[keep], self.variances[keep]
+        return Proposal(
+            configuration=self._configurations[k], features=self._features[k], operator=operator, row=self._rows[k]
+        )
+
+
+class BredCandidates:
+    """The space is too large to list.
+
+    The shortlist are children of good arms that some draw of the model ranks high.
+    """
+
+    def __init__(self, codec: Codec, design: Design, policy: OperatorPolicy, *, is_breeding: bool = True) -> None:
+        self._codec = codec
+        self._design = design
+        self._policy = policy
+        self._is_breeding = is_breeding
+        self._taken: set[str] = set()
+        self._proposals: list[Proposal] = []
+        unordered = [not gene.is_real and gene.places is None for gene in codec.genes]
+        self._share_categorical = float(np.mean(unordered)) if unordered else 0.0
+        self.means = np.zeros(0)
+        self.variances = np.zeros(0)
+
+    def context(self) -> Floats:
+        """Return the policy's context as it is now."""
+        return policy_context(len(self._taken), self._share_categorical)
+
+    def refresh(self, surrogate: Surrogate, parents: Rows, rng: np.random.Generator) -> None:
+        """Breed, and choose the shortlist anew."""
+        rows, operators = self._bred(parents, rng)
+        features = self._design.features(rows)
+        kept = _promising(features, surrogate, N_KEPT, rng) if len(rows) > N_KEPT else np.arange(len(rows))
+        chosen: dict[str, int] = {}
+        self._proposals = []
+        for k in kept:
+            configuration = self._codec.decode(rows[k])
+            key = canonical_json(configuration)
+            if key not in self._taken and key not in chosen:
+                chosen[key] = int(k)
+                self._proposals.append(
+                    Proposal(configuration=configuration, features=features[k], operator=operators[k], row=rows[k])
+                )
+        self.means, self.variances = surrogate.predict(features[list(chosen.values())])
+
+    def take(self, place: int) -> Proposal:
+        """Remove one of the shortlist, for it becomes an arm."""
+        proposal = self._proposals.pop(place)
+        self.means, self.variances = np.delete(self.means, place), np.delete(self.variances, place)
+        self._taken.add(canonical_json(proposal.configuration))
+        return proposal
+
+    def claim(self, configuration: Configuration) -> Proposal | None:
+        """Return the proposal of a configuration from elsewhere, or None if it is taken already."""
+        key = canonical_json(configuration)
+        if key in self._taken:
+            return None
+        self._taken.add(key)
+        for place, proposal in enumerate(self._proposals):
+            if canonical_json(proposal.configuration) == key:
+                del self._proposals[place]
+                self.means, self.variances = np.delete(self.means, place), np.delete(self.variances, place)
+                break
+        row = self._codec.encode([configuration])
+        return Proposal(configuration=configuration, features=self._design.features(row)[0], operator="", row=row[0])
+
+    def _bred(self, parents: Rows, rng: np.random.Generator) -> tuple[Rows, list[str]]:
+        shares = {"random": N_BRED}
+        if len(parents) > 1 and self._is_breeding:
+            shares = self._policy.shares(self.context(), N_BRED, rng)
+        parts, operators = [], []
+        for name, n in shares.items():
+            if n > 0:
+                parts.append(BREEDING[name](self._codec, parents, n, rng))
+                operators += [name] * n
+        rows = self._codec.repair(np.concatenate(parts), rng)
+        _, first = np.unique(np.nan_to_num(rows, nan=-1.0), axis=0, return_index=True)
+        first.sort()
+        return rows[first], [operators[k] for k in first]
+
+
+def listed(codec: Codec, candidates: Sequence[Configuration] | None) -> tuple[list[Configuration], Rows] | None:
+    """Return every distinct configuration of a finite space with its row, or None if there are too many to list."""
+    if candidates is not None:
+        distinct = list({canonical_json(candidate): candidate for candidate in candidates}.values())
+        return distinct, codec.encode(distinct)
+    rows = codec.enumerate(MAX_LISTED)
+    return None if rows is None else ([codec.decode(row) for row in rows], rows)
+
+
+def _promising(features: Floats, surrogate: Surrogate, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the places of about n rows that rank high by the mean or by some draw of the weights."""
+    scores = features @ np.column_stack([surrogate.mean, surrogate.draws(N_DRAWS, rng)])
+    scores += np.sqrt(surrogate.deviation) * rng.standard_normal(scores.shape)
+    each = max(n // (N_DRAWS + 1), 1)
+    return np.unique(np.argpartition(-scores, min(each, len(features) - 1), axis=0)[:each]).astype(np.int64)

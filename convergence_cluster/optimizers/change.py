@@ -1,0 +1,31 @@
+"""The change against the baseline, paired on the cases that both arms have."""
+
+import numpy as np
+
+from convergence_cluster.domain.search import Interval
+from convergence_cluster.optimizers.answer import Z90, Belief
+from convergence_cluster.optimizers.evidence import Evidence
+
+_FREEDOM = 6.0
+"""Pseudo degrees of freedom with which the variance of differences is drawn towards that of independent calls."""
+
+
+def paired_change(evidence: Evidence, belief: Belief, arm: int, baseline: int) -> Interval:
+    """Return the score of an arm less that of the baseline with its 90 % interval.
+
+    The posterior of the difference, whose error on common cases is measured on the differences themselves where
+    that is smaller: what makes a case hard for both cancels.
+    """
+    mean = float(belief.means[arm] - belief.means[baseline])
+    variance = float(belief.variances[arm] + belief.variances[baseline])
+    if arm == baseline:
+        return Interval(mean=0.0, low=0.0, high=0.0)
+    left, right = evidence.common(arm, baseline)
+    n = len(left)
+    if n > 1:
+        independent = float(belief.call_variances[arm] + belief.call_variances[baseline])
+        squares = float(((left - right - (left - right).mean()) ** 2).sum())
+        ratio = (_FREEDOM * independent + squares) / (_FREEDOM + n - 1) / max(independent, 1e-12)
+        variance *= min(ratio, 1.0)
+    half = Z90 * float(np.sqrt(variance))
+    return Interval(mean=mean, low=mean - half, high=mean + half)

@@ -1,0 +1,176 @@
+"""What the calls said, as sums per arm, with what each test case adds taken off.
+
+A cell is one arm on one case; repeated calls of a cell are averaged. The sums are kept as calls arrive; `adjust`
+rebuilds them when the case effects change.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.optimizers.noise import CaseEffects, Noise
+
+Floats = NDArray[np.float64]
+
+
+class Sum(IntEnum):
+    """The sums kept per arm, over its cells; w is a case's weight, r a score less its case effect."""
+
+    CELLS = 0
+    W = 1
+    WW = 2
+    WW_PER_CALL = 3
+    WR = 4
+    R = 5
+    RR = 6
+    WW_EFFECT = 7
+    """Of w * w times the uncertainty of the case effect."""
+
+
+class Evidence:
+    """Cells by arm and case, and their sums by arm."""
+
+    def __init__(self, weights: Floats, *, can_repeat: bool, with_effects: bool = True) -> None:
+        self.weights = weights / weights.mean()
+        self.n_arms = 0
+        self.n_calls = 0
+        self.effects = CaseEffects(len(weights))
+        self.noise = Noise(can_repeat=can_repeat)
+        self._with_effects = with_effects
+        self._ids: dict[int, int] = {}
+        self._arm = np.zeros(256, dtype=np.int64)
+        self._case = np.zeros(256, dtype=np.int64)
+        self._mean = np.zeros(256)
+        self._count = np.zeros(256)
+        self._sums = np.zeros((len(Sum), 64))
+        self._prior = np.full(64, 0.5)
+        self._repeats = np.zeros((2, 64))
+
+    @property
+    def counts(self) -> Floats:
+        """Distinct cases per arm, shape (n_arms,)."""
+        return self._sums[Sum.CELLS, : self.n_arms]
+
+    def add_arm(self, prior_mean: float) -> None:
+        """Make room for one more arm, of which so much is expected."""
+        if self.n_arms == self._sums.shape[1]:
+            self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)], axis=1)
+            self._prior = np.concatenate([self._prior, np.full(len(self._prior), 0.5)])
+            self._repeats = np.concatenate([self._repeats, np.zeros_like(self._repeats)], axis=1)
+        self._prior[self.n_arms] = prior_mean
+        self.n_arms += 1
+
+    def add(self, arm: int, case: int, score: float) -> None:
+        """Take in one score."""
+        self.n_calls += 1
+        key = arm * len(self.weights) + case
+        cell = self._ids.get(key)
+        if cell is None:
+            self._open(key, arm, case, score)
+        else:
+            self._repeat(cell, arm, case, score)
+
+    def means(self) -> Floats:
+        """Return each arm's weighted mean less case effects, its prior mean where there is no cell. Shape (n_arms,)."""
+        w = self._sums[Sum.W, : self.n_arms]
+        return np.where(w > 0, self._sums[Sum.WR, : self.n_arms] / np.maximum(w, 1e-12), self._prior[: self.n_arms])
+
+    def arm_mean(self, arm: int) -> tuple[float, float]:
+        """Return one arm's mean and the variance of its error; see `means` and `errors`."""
+        column = self._sums[:, arm : arm + 1]
+        return float(column[Sum.WR, 0] / max(column[Sum.W, 0], 1e-12)), float(
+            self._errors(column, self._prior[arm : arm + 1])[0]
+        )
+
+    def errors(self) -> Floats:
+        """Return each mean's variance around the true mean over all cases, inf without cells. Shape (n_arms,)."""
+        return self._errors(self._sums[:, : self.n_arms], self._prior[: self.n_arms])
+
+    def call_variances(self) -> Floats:
+        """Return the variance of one call of each arm, case effects taken off. Shape (n_arms,)."""
+        return self._call_variances(self._sums[:, : self.n_arms], self._prior[: self.n_arms])
+
+    def adjust(self, centres: Floats, prior_means: Floats) -> None:
+        """Fit the case effects and the noise anew around the arms' means as now believed, and rebuild every sum."""
+        n = len(self._ids)
+        if n == 0:
+            return
+        self._prior[: self.n_arms] = prior_means
+        arm, case, mean, count = self._arm[:n], self._case[:n], self._mean[:n], self._count[:n]
+        if self._with_effects:
+            self.effects.fit(case, arm, mean - centres[arm])
+        weight, spread = self.weights[case], self.effects.variances[case]
+        rest = mean - self.effects.values[case]
+        hidden = self.noise.share_within * (1 - 1 / count) * self.call_variances()[arm]
+        ww = weight * weight
+        terms = (np.ones(n), weight, ww, ww / count, weight * rest, rest, rest * rest + spread + hidden, ww * spread)
+        for row, term in zip(self._sums, terms, strict=True):
+            row[: self.n_arms] = np.bincount(arm, weights=term, minlength=self.n_arms)
+        sums = self._sums[:, : self.n_arms]
+        self.noise.fit(sums[Sum.CELLS], _squares(sums), _smoothed(sums, prior_means))
+        squares, repeats = self._repeats[:, : self.n_arms]
+        self.noise.fit_repeats(squares, repeats, self.call_variances())
+
+    def common(self, left: int, right: int) -> tuple[Floats, Floats]:
+        """Return the cell means of two arms on the cases that both have, in the same order."""
+        n = len(self.weights)
+        pairs = [
+            (self._mean[cell], self._mean[other])
+            for case in range(n)
+            if (cell := self._ids.get(left * n + case)) is not None
+            and (other := self._ids.get(right * n + case)) is not None
+        ]
+        both = np.array(pairs).reshape(len(pairs), 2)
+        return both[:, 0], both[:, 1]
+
+    def _errors(self, sums: Floats, prior: Floats) -> Floats:
+        w = np.maximum(sums[Sum.W], 1e-12)
+        missing = np.maximum(1.0 - w / self.weights.sum(), 0.0)
+        rest = np.maximum((self.weights**2).sum() - sums[Sum.WW], 0.0) / self.weights.sum() ** 2
+        sampled = missing**2 * sums[Sum.WW] / w**2 + rest
+        within = self.noise.share_within
+        variance = self._call_variances(sums, prior)
+        error = variance * ((1 - within) * sampled + within * sums[Sum.WW_PER_CALL] / w**2)
+        error += missing * sums[Sum.WW_EFFECT] / w**2
+        return np.where(sums[Sum.CELLS] > 0, np.maximum(error, 1e-12), np.inf)
+
+    def _call_variances(self, sums: Floats, prior: Floats) -> Floats:
+        return self.noise.variances(sums[Sum.CELLS], _squares(sums), _smoothed(sums, prior))
+
+    def _open(self, key: int, arm: int, case: int, score: float) -> None:
+        cell = len(self._ids)
+        if cell == len(self._arm):
+            self._grow()
+        self._ids[key] = cell
+        self._arm[cell], self._case[cell] = arm, case
+        self._mean[cell], self._count[cell] = score, 1.0
+        w, r = float(self.weights[case]), score - float(self.effects.values[case])
+        spread = float(self.effects.variances[case])
+        self._sums[:, arm] += (1.0, w, w * w, w * w, w * r, r, r * r + spread, w * w * spread)
+
+    def _repeat(self, cell: int, arm: int, case: int, score: float) -> None:
+        count, mean, w = float(self._count[cell]), float(self._mean[cell]), float(self.weights[case])
+        new = mean + (score - mean) / (count + 1)
+        column = self._sums[:, arm : arm + 1]
+        variance = float(self._call_variances(column, self._prior[arm : arm + 1])[0])
+        self.noise.tell_repeat((score - mean) * (score - new), variance)
+        self._repeats[:, arm] += ((score - mean) * (score - new), 1.0)
+        self._mean[cell], self._count[cell] = new, count + 1
+        self._sums[Sum.WW_PER_CALL, arm] += w * w * (1 / (count + 1) - 1 / count)
+        self._sums[Sum.WR, arm] += w * (new - mean)
+        self._sums[Sum.R, arm] += new - mean
+
+    def _grow(self) -> None:
+        self._arm, self._case = np.tile(self._arm, 2), np.tile(self._case, 2)
+        self._mean, self._count = np.tile(self._mean, 2), np.tile(self._count, 2)
+
+
+def _squares(sums: Floats) -> Floats:
+    squares: Floats = np.maximum(sums[Sum.RR] - sums[Sum.R] ** 2 / np.maximum(sums[Sum.CELLS], 1.0), 0.0)
+    return squares
+
+
+def _smoothed(sums: Floats, prior: Floats) -> Floats:
+    means: Floats = (sums[Sum.R] + 2.0 * prior) / (sums[Sum.CELLS] + 2.0)
+    return means

@@ -1,0 +1,77 @@
+"""Posterior means of the raw metrics of every arm, from the same cells as the score."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.optimizers.noise import CaseEffects
+
+Floats = NDArray[np.float64]
+
+_SWEEPS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricMeans:
+    """Normal posteriors, shape (n_arms, n_objectives) each; nan where no arm has a value yet."""
+
+    means: Floats
+    variances: Floats
+
+
+class Metrics:
+    """Every call's raw metrics. Nothing is computed until asked for."""
+
+    def __init__(self, n_objectives: int, weights: Floats) -> None:
+        self.n_objectives = n_objectives
+        self._weights = weights
+        self._n = 0
+        self._arm = np.zeros(64, dtype=np.int64)
+        self._case = np.zeros(64, dtype=np.int64)
+        self._value = np.zeros((64, n_objectives))
+
+    def add(self, arm: int, case: int, values: Sequence[float]) -> None:
+        """Take in one call's metrics."""
+        if self._n == len(self._arm):
+            self._arm, self._case = np.tile(self._arm, 2), np.tile(self._case, 2)
+            self._value = np.tile(self._value, (2, 1))
+        self._arm[self._n], self._case[self._n], self._value[self._n] = arm, case, values
+        self._n += 1
+
+    def means(self, n_arms: int) -> MetricMeans:
+        """Return every arm's means over all cases: case effects taken off, drawn towards the mean of all arms."""
+        columns = [self._column(k, n_arms) for k in range(self.n_objectives)]
+        return MetricMeans(
+            means=np.column_stack([mean for mean, _ in columns]),
+            variances=np.column_stack([variance for _, variance in columns]),
+        )
+
+    def _column(self, k: int, n_arms: int) -> tuple[Floats, Floats]:
+        arm, case, value = self._arm[: self._n], self._case[: self._n], self._value[: self._n, k]
+        if self._n == 0:
+            return np.full(n_arms, np.nan), np.full(n_arms, np.nan)
+        weight = self._weights[case]
+        total = np.maximum(np.bincount(arm, weights=weight, minlength=n_arms), 1e-12)
+        counts = np.bincount(arm, minlength=n_arms).astype(float)
+        effects = CaseEffects(len(self._weights))
+        centres = np.bincount(arm, weights=weight * value, minlength=n_arms) / total
+        for _ in range(_SWEEPS):
+            effects.fit(case, arm, value - centres[arm])
+            centres = np.bincount(arm, weights=weight * (value - effects.values[case]), minlength=n_arms) / total
+        rest = value - effects.values[case] - centres[arm]
+        squares = np.bincount(arm, weights=rest**2, minlength=n_arms)
+        pooled = squares.sum() / max(float(np.maximum(counts - 1, 0).sum()), 1.0)
+        own = (6.0 * pooled + squares) / (6.0 + np.maximum(counts - 1, 0))
+        error = own / np.maximum(counts, 1.0)
+        return _shrunk(centres, error, counts > 0)
+
+
+def _shrunk(centres: Floats, error: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    middle = float(centres[known].mean())
+    spread = max(float(centres[known].var() - error[known].mean()), 0.0)
+    if known.sum() < 3:  # noqa: PLR2004  too few arms to tell their spread
+        spread = float(centres[known].var() + error[known].mean()) + 1e-12
+    kept = np.where(known, spread / np.maximum(spread + error, 1e-300), 0.0)
+    return middle + kept * np.where(known, centres - middle, 0.0), np.where(known, kept * error, spread)

@@ -1,0 +1,121 @@
+"""How much scores scatter: between cases of one arm, between repeats of one cell, and how much of it the case explains.
+
+Nothing is assumed: a pilot's worth of prior gives way to the data within a few dozen calls.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+SHRINKAGE = 6.0
+"""Pseudo degrees of freedom with which an arm's own variance is drawn towards what its mean suggests."""
+_PRIOR_FREEDOM = 1.0
+_PRIOR_REPEATS = 2.0
+
+
+class Noise:
+    """Variance of one call around its arm's mean: `flat + curved * f * (1 - f)` for a mean f, then each arm's own.
+
+    Scores live in [0, 1], so the second term is the variance of a coin (binary scores), the first that of a
+    measurement error.
+    """
+
+    def __init__(self, *, can_repeat: bool) -> None:
+        self.flat = 0.0
+        self.curved = 1.0
+        self._within = 0.5 * _PRIOR_REPEATS
+        self._expected = _PRIOR_REPEATS
+        self._can_repeat = can_repeat
+
+    @property
+    def share_within(self) -> float:
+        """The part of a call's variance that comes anew with each repeat of the same cell, in [0, 1]."""
+        return min(self._within / self._expected, 1.0) if self._can_repeat else 0.0
+
+    def tell_repeat(self, squares: float, variance: float) -> None:
+        """Take in the squared deviation of one repeat, and the variance that a fresh case would have had."""
+        self._within += squares / max(variance, 1e-9)
+        self._expected += 1.0
+
+    def fit_repeats(self, squares: Floats, repeats: Floats, variances: Floats) -> None:
+        """Fit the share of repeats anew from each arm's squared deviations, repeats and variance of a call."""
+        typical = float(variances @ repeats) / max(float(repeats.sum()), 1.0)
+        if typical > 0.0:
+            self._within = 0.5 * _PRIOR_REPEATS + float(squares.sum()) / typical
+            self._expected = _PRIOR_REPEATS + float(repeats.sum())
+
+    def expected(self, means: Floats) -> Floats:
+        """Return the variance that arms of these means are expected to have."""
+        inside = np.clip(means, 0.0, 1.0)
+        return np.maximum(self.flat + self.curved * inside * (1.0 - inside), 1e-9)
+
+    def variances(self, counts: Floats, squares: Floats, means: Floats) -> Floats:
+        """Return each arm's shrunk variance from its cells' sum of squared deviations."""
+        free = np.maximum(counts - 1.0, 0.0)
+        return (SHRINKAGE * self.expected(means) + squares) / (SHRINKAGE + free)
+
+    def fit(self, counts: Floats, squares: Floats, means: Floats) -> None:
+        """Fit both terms to the arms' sums of squares by weighted least squares with non-negative terms."""
+        free = np.maximum(counts - 1.0, 0.0)
+        curve = np.clip(means, 0.0, 1.0) * (1.0 - np.clip(means, 0.0, 1.0))
+        weights = np.append(free, _PRIOR_FREEDOM)
+        x = np.append(curve, 0.25)
+        y = np.append(squares / np.maximum(free, 1.0), 0.25)
+        self.flat, self.curved = _line(x, y, weights)
+
+
+class CaseEffects:
+    """What each case adds to every arm's score: a random effect, shrunk towards none."""
+
+    def __init__(self, n_cases: int) -> None:
+        self.values = np.zeros(n_cases)
+        self.variance = 0.0
+        self.variances = np.zeros(n_cases)
+        """How uncertain each effect is."""
+
+    def fit(self, cases: NDArray[np.int64], arms: NDArray[np.int64], rests: Floats) -> None:
+        """Fit to the cells' deviations from their arms' means.
+
+        Analysis of variance gives the strength of the effects.
+        """
+        n_cases = len(self.values)
+        counts = np.bincount(cases, minlength=n_cases).astype(float)
+        sums = np.bincount(cases, weights=rests, minlength=n_cases)
+        seen = int((counts > 0).sum())
+        n_arms = len(np.unique(arms))
+        free = len(rests) - seen - n_arms + 1
+        if seen < 2 or free < 4:  # noqa: PLR2004  nothing to tell case from noise by
+            return
+        between = float((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
+        error = max(float((rests**2).sum()) - between, 0.0) / free
+        spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
+        self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
+        if self.variance <= 0.0:
+            self.values, self.variances = np.zeros(n_cases), np.zeros(n_cases)
+            return
+        ratio = max(error, 1e-9) / self.variance
+        self.values = sums / (counts + ratio)
+        self.variances = self.variance * ratio / (counts + ratio)
+
+    def level_variance(self, n_cases: int) -> float:
+        """Return the variance that the cases not yet seen leave in every arm's mean alike."""
+        if self.variance <= 0.0:
+            return 0.0
+        seen = float((1.0 - self.variances / self.variance).sum())
+        return self.variance * max(1.0 / max(seen, 1.0) - 1.0 / n_cases, 0.0)
+
+
+def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float]:
+    w, wx, wy = float(weights.sum()), float(weights @ x), float(weights @ y)
+    wxx, wxy = float(weights @ (x * x)), float(weights @ (x * y))
+    det = w * wxx - wx * wx
+    if det > 1e-9 * max(w * wxx, 1e-12):
+        slope = (w * wxy - wx * wy) / det
+        flat = (wy - slope * wx) / w
+        if slope >= 0.0 and flat >= 0.0:
+            return flat, slope
+    only_flat, only_slope = wy / w, wxy / max(wxx, 1e-12)
+    miss_flat = float(weights @ (y - only_flat) ** 2)
+    miss_slope = float(weights @ (y - only_slope * x) ** 2)
+    return (only_flat, 0.0) if miss_flat < miss_slope else (0.0, max(only_slope, 0.0))

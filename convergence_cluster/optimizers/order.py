@@ -1,0 +1,21 @@
+"""The one order in which every arm sees the test cases."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def case_order(n_cases: int, tags: Sequence[str] | None, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a random order in which every prefix holds each stratum in its due share, as nearly as possible.
+
+    Within a stratum of m cases the k-th one (from 0) is placed at (k + u) / m with one u in [0, 1) per stratum:
+    systematic sampling.
+    """
+    if tags is None:
+        return rng.permutation(n_cases)
+    places = np.empty(n_cases)
+    for tag in sorted(set(tags)):
+        members = rng.permutation([i for i, other in enumerate(tags) if other == tag])
+        places[members] = (np.arange(len(members)) + rng.random()) / len(members)
+    return np.argsort(places, kind="stable").astype(np.int64)

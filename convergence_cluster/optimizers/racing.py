@@ -1,0 +1,296 @@
+"""The search: arms race over test cases in one shared order, and a model of the parameters says which arms to open."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.identity import ArmId, Configuration, Json
+from convergence_cluster.domain.search import (
+    ArmState,
+    Block,
+    Observation,
+    Recommendation,
+    SearchProblem,
+    StopReason,
+)
+from convergence_cluster.optimizers.allocation import next_arm
+from convergence_cluster.optimizers.answer import Belief, answer, best_arm, chances
+from convergence_cluster.optimizers.arms import Arms, Birth
+from convergence_cluster.optimizers.candidates import BredCandidates, Candidates, ListedCandidates, Proposal, listed
+from convergence_cluster.optimizers.change import paired_change
+from convergence_cluster.optimizers.design import Design
+from convergence_cluster.optimizers.elimination import beaten
+from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.genome import Codec
+from convergence_cluster.optimizers.metrics import Metrics
+from convergence_cluster.optimizers.openings import baseline_lags, credit, openings
+from convergence_cluster.optimizers.order import case_order
+from convergence_cluster.optimizers.policy import OperatorPolicy
+from convergence_cluster.optimizers.schedule import Schedule
+from convergence_cluster.optimizers.stopping import StoppingRule
+from convergence_cluster.optimizers.surrogate import Surrogate
+
+N_PILOTS = 4
+"""The first arms get `MAX_FIRST` cases whatever is believed, so that noise and case effects can be told apart."""
+MAX_FIRST = 4
+MAX_BLOCK = 16
+GROWTH = 0.5
+"""A block has at most this part of the calls that its arm has had."""
+REFRESH = 0.03
+"""The model is fitted anew when the calls have grown by this part, and at least by `MIN_REFRESH`."""
+MIN_REFRESH = 4
+N_PARENTS = 20
+MIN_FAILED = 4
+"""Calls after which an arm is out when more than half of them gave no score."""
+
+Floats = NDArray[np.float64]
+
+
+class RacingSearch:
+    """An `Optimizer`: Thompson sampling over raced arms and modelled candidates.
+
+    `problem.settings["ablate"]` may name parts to switch off: racing, pairing, surrogate, evolution, policy, legacy.
+    """
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self._problem = problem
+        self._ablated = frozenset(problem.settings.get("ablate", ()))
+        self._rng = np.random.default_rng(problem.seed)
+        weights = (
+            np.ones(problem.n_cases) if problem.case_weights is None else np.array(problem.case_weights, dtype=float)
+        )
+        self._schedule = Schedule(
+            case_order(problem.n_cases, problem.case_tags, self._rng).tolist(), problem.max_repeats
+        )
+        self._evidence = Evidence(
+            weights, can_repeat=problem.max_repeats > 1, with_effects="pairing" not in self._ablated
+        )
+        self._metrics = Metrics(len(problem.objectives), weights)
+        self._policy = OperatorPolicy(
+            {} if "legacy" in self._ablated else problem.legacy.policy, is_learning="policy" not in self._ablated
+        )
+        codec = self._codec = Codec(problem.space)
+        found = listed(codec, problem.space.candidates)
+        design = self._design = Design(codec, found[1] if found else None, is_useful="surrogate" not in self._ablated)
+        self._candidates: Candidates = (
+            ListedCandidates(*found, design)
+            if found
+            else BredCandidates(codec, design, self._policy, is_breeding="evolution" not in self._ablated)
+        )
+        self._surrogate = Surrogate(design.groups, design.shares)
+        self._arms = Arms()
+        self._n_told = 0
+        self._due = 0
+        self._wanted = openings(problem, with_elites="legacy" not in self._ablated)
+        self._rule = StoppingRule(problem)
+        self._stop: StopReason | None = None
+        self._candidates.refresh(self._surrogate, np.zeros((0, len(codec.genes))), self._rng)
+
+    def ask(self) -> Block | StopReason | None:
+        """Return the next block, why to stop, or None while everything worth knowing is in flight."""
+        if self._stop is not None:
+            return self._stop
+        forced = self._forced()
+        if forced is not None:
+            return forced
+        state = self._rng.bit_generator.state
+        choice = self._choose()
+        if choice is None:
+            self._rng.bit_generator.state = state
+            return None if any(self._schedule.in_flight) else self._ending()
+        if choice >= self._arms.n:
+            return self._open(self._candidates.take(choice - self._arms.n))
+        return self._block(choice, self._block_size(choice))
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Learn from finished calls; those told before are ignored."""
+        touched = set()
+        for seen in observations:
+            if seen.arm >= self._arms.n:
+                raise ValueError(f"no arm {seen.arm} was asked for; there are {self._arms.n}")
+            if not self._schedule.settle((seen.arm, seen.case, seen.repeat), seen.kind):
+                continue
+            self._n_told += 1
+            if seen.kind is OutcomeKind.OK and seen.score is not None:
+                self._evidence.add(seen.arm, seen.case, seen.score)
+                if seen.objectives:
+                    self._metrics.add(seen.arm, seen.case, seen.objectives)
+                touched.add(seen.arm)
+            else:
+                self._count_failure(seen)
+        for arm in touched:
+            self._arms.learn(arm, *self._evidence.arm_mean(arm))
+        if self._n_told >= self._due:
+            self._refresh()
+
+    def recommend(self) -> Recommendation:
+        """Return the answer so far. Has no effect on later decisions."""
+        belief = self._belief()
+        best = best_arm(belief, self._problem.objectives)
+        change = None
+        if best is not None and self._problem.baseline is not None and belief.n_cases[0] > 0:
+            change = paired_change(self._evidence, belief, best, 0)
+        return answer(
+            belief,
+            objectives=self._problem.objectives,
+            has_baseline=self._problem.baseline is not None,
+            within=self._problem.stopping.within,
+            change=change,
+            n_calls=self._n_told,
+            rng=np.random.default_rng([self._problem.seed, self._n_told]),
+        )
+
+    def learned(self) -> Mapping[str, Json]:
+        """Return the operator policy's state as JSON."""
+        return self._policy.state()
+
+    def _forced(self) -> Block | None:
+        """Open the baseline and the elites, then keep the baseline comparable with the leader."""
+        while self._wanted:
+            operator, configuration = self._wanted.pop()
+            proposal = self._candidates.claim(configuration)
+            if proposal is None and operator == "baseline":
+                proposal = self._foreign(configuration)
+            if proposal is not None:
+                return self._open(replace(proposal, operator=operator))
+        if self._problem.baseline is not None and baseline_lags(self._arms, self._evidence, self._schedule):
+            return self._block(0, self._block_size(0))
+        return None
+
+    def _foreign(self, configuration: Configuration) -> Proposal:
+        """Return a baseline that is not among the listed candidates."""
+        row = self._codec.encode([configuration])
+        return Proposal(configuration=configuration, features=self._design.features(row)[0], operator="", row=row[0])
+
+    def _choose(self) -> int | None:
+        """Return the arm to call next, counted on beyond the opened ones for the shortlist, or None."""
+        n = self._arms.n
+        alive = np.flatnonzero(self._arms.is_alive)
+        more = [self._schedule.has_more(int(arm)) for arm in alive]
+        free = [
+            on and self._schedule.in_flight[arm] <= GROWTH * self._schedule.n_told[arm]
+            for arm, on in zip(alive, more, strict=True)
+        ]
+        n_short = len(self._candidates.means)
+        means = np.concatenate([self._arms.means[alive], self._candidates.means])
+        fresh = self._candidates.variances + self._surrogate.deviation
+        variances = np.concatenate([self._arms.variances[alive], fresh])
+        place = next_arm(means, variances, np.array([*free, *[True] * n_short], dtype=bool), self._rng)
+        if place is None:
+            place = next_arm(means, variances, np.array(more, dtype=bool), self._rng)
+        if place is None:
+            return self._revived()
+        return int(alive[place]) if place < len(alive) else n + place - len(alive)
+
+    def _open(self, proposal: Proposal) -> Block:
+        mean, variance = (float(x[0]) for x in self._surrogate.predict(proposal.features[None]))
+        variance += self._surrogate.deviation
+        incumbent = float(self._arms.means.max()) if self._arms.n else 0.0
+        birth = Birth(operator=proposal.operator, context=self._candidates.context(), incumbent=incumbent)
+        arm = self._arms.open(proposal, birth, mean, variance)
+        self._evidence.add_arm(mean)
+        self._schedule.open()
+        size = MAX_FIRST
+        if arm >= N_PILOTS:
+            noise = float(self._evidence.noise.expected(np.array([mean]))[0]) + self._evidence.effects.variance
+            size = min(max(round(noise / variance), 1), MAX_FIRST)
+        return self._block(arm, size)
+
+    def _block(self, arm: int, size: int) -> Block:
+        cases, repeat = self._schedule.take(arm, size)
+        return Block(
+            arm=ArmId(arm),
+            configuration=self._arms.configurations[arm],
+            cases=cases,
+            repeat=repeat,
+            operator=self._arms.births[arm].operator,
+        )
+
+    def _block_size(self, arm: int) -> int:
+        return min(max(math.ceil(GROWTH * self._schedule.n_told[arm]), 1), MAX_BLOCK)
+
+    def _revived(self) -> int | None:
+        """Return the best beaten arm with calls left, where a study is to go on until nothing is left at all."""
+        if self._problem.stopping.enabled:
+            return None
+        left = [
+            arm
+            for arm, state in enumerate(self._arms.states)
+            if state is ArmState.DEAD and self._schedule.has_more(arm)
+        ]
+        return max(left, key=lambda arm: float(self._arms.means[arm]), default=None)
+
+    def _ending(self) -> StopReason:
+        """Return why nothing is left to ask for."""
+        states = self._arms.states
+        if all(state is ArmState.OUT for state in states):
+            return StopReason.NO_FEASIBLE
+        is_enough = self._problem.stopping.enabled and ArmState.DEAD in states
+        return StopReason.CERTAIN if is_enough else StopReason.EXHAUSTED
+
+    def _count_failure(self, seen: Observation) -> None:
+        arm = int(seen.arm)
+        n, failed = self._schedule.n_told[arm], self._schedule.n_failed[arm]
+        if seen.kind is OutcomeKind.INFEASIBLE or (n >= MIN_FAILED and 2 * failed > n):
+            self._arms.retire(arm, ArmState.OUT)
+
+    def _refresh(self) -> None:
+        """Fit case effects, noise and model anew; retire the beaten; choose the shortlist; decide whether to stop."""
+        self._due = self._n_told + max(MIN_REFRESH, int(REFRESH * self._n_told))
+        arms, evidence = self._arms, self._evidence
+        evidence.adjust(arms.means, arms.prior_means)
+        means, errors = evidence.means(), evidence.errors()
+        self._surrogate.fit(arms.features, means, errors)
+        arms.relearn(self._surrogate.cavity(arms.features, means, errors), evidence)
+        if not (evidence.counts > 0).any():
+            return
+        self._retire_beaten(means, errors)
+        ranked = np.argsort(-np.where(arms.is_alive, arms.means, -np.inf), kind="stable")[:N_PARENTS]
+        credit(self._policy, arms, evidence)
+        self._candidates.refresh(self._surrogate, arms.rows[ranked], self._rng)
+        self._judge()
+
+    def _retire_beaten(self, means: Floats, errors: Floats) -> None:
+        arms, counts = self._arms, self._evidence.counts
+        if "racing" in self._ablated:
+            return
+        leader = int(np.where(arms.is_alive & (counts > 0), arms.means, -np.inf).argmax())
+        gone = beaten(
+            leader=leader, means=arms.means, variances=arms.variances, own_means=means, own_errors=errors, counts=counts
+        )
+        for arm in np.flatnonzero(gone & arms.is_alive):
+            arms.retire(int(arm), ArmState.DEAD)
+
+    def _judge(self) -> None:
+        """Decide whether enough is known, candidates not opened included."""
+        if not self._problem.stopping.enabled:
+            return
+        belief = self._belief()
+        best = best_arm(belief, self._problem.objectives)
+        if best is None:
+            return
+        others = (self._candidates.means, self._candidates.variances + self._surrogate.deviation)
+        rng = np.random.default_rng([self._problem.seed, self._n_told])
+        odds = chances(belief, best, self._problem.stopping.within, rng, others)
+        self._stop = self._rule.verdict(
+            n_told=self._n_told, incumbent=float(belief.means[best]), p_within=odds.p_within
+        )
+
+    def _belief(self) -> Belief:
+        arms, evidence = self._arms, self._evidence
+        return Belief(
+            means=arms.means.copy(),
+            variances=arms.variances.copy(),
+            level_variance=evidence.effects.level_variance(self._problem.n_cases),
+            call_variances=evidence.call_variances(),
+            n_calls=np.array(self._schedule.n_told, dtype=np.int64),
+            n_cases=evidence.counts.astype(np.int64),
+            states=tuple(arms.states),
+            configurations=tuple(arms.configurations),
+            operators=tuple(birth.operator for birth in arms.births),
+            metrics=self._metrics.means(arms.n),
+        )

@@ -1,0 +1,106 @@
+"""A linear model of arms' means with one estimated variance per group of features (best linear unbiased prediction).
+
+An arm's true mean is intercept + features @ weights + its own deviation. Each group of weights (a parameter, a pair of
+parameters) is normal around 0 with its own variance; so is the deviation. Groups that explain nothing get a variance of
+nothing. Source: MacKay 1992, "Bayesian interpolation" (eq. 4.3 to 4.6, effective number of parameters) for the
+variances; Henderson 1975 (BLUP).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_PRIOR_VARIANCE = 0.06
+"""Of arms' means around 0.5 before any are known: nearly uniform on [0, 1]."""
+_PRIOR_GROUP = 0.5
+"""Pseudo features with which a group's variance is drawn towards its share of the whole."""
+_PRIOR_DEVIATION = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prior:
+    """What the model expects of arms without looking at their own calls: normal, shape (n,) each."""
+
+    means: Floats
+    variances: Floats
+
+
+class Surrogate:
+    """The model's state. The first feature is the constant 1; `groups` are the widths of the others, in order."""
+
+    def __init__(self, groups: Sequence[int], prior_shares: Sequence[float]) -> None:
+        self.n_features = 1 + sum(groups)
+        self._edges = np.cumsum([1, *groups])
+        self._shares = np.array(prior_shares)
+        self.group_variances = self._shares * _PRIOR_VARIANCE / 2
+        self.deviation = _PRIOR_VARIANCE / 2
+        """Variance of an arm's own deviation from the model."""
+        self.mean = np.zeros(self.n_features)
+        self.mean[0] = 0.5
+        self.root = np.diag(np.sqrt(self._prior_variances()))
+        """`root @ root.T` is the covariance of the weights."""
+
+    def fit(self, features: Floats, means: Floats, errors: Floats, n_rounds: int = 1) -> None:
+        """Fit the weights, then the variances, to arms' means with the variances of their errors."""
+        known = np.isfinite(errors)
+        x, y, s = features[known], means[known] - 0.5, errors[known]
+        if len(y) == 0:
+            return
+        for _ in range(n_rounds):
+            self._solve(x, y, s)
+            self._update_variances(x, y, s)
+        self._solve(x, y, s)
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return mean and variance of what the weights say, without the arms' own deviations, shape (n,) each."""
+        spread = features @ self.root
+        return features @ self.mean, np.einsum("ij,ij->i", spread, spread)
+
+    def cavity(self, features: Floats, means: Floats, errors: Floats) -> Prior:
+        """Return what the model expects of arms it was fitted to, each with its own calls left out."""
+        fitted, variance = self.predict(features)
+        own = np.where(np.isfinite(errors), self.deviation + errors, np.inf)
+        precision = np.maximum(1.0 / np.maximum(variance, 1e-12) - 1.0 / own, 1e-3)
+        centre = (fitted / np.maximum(variance, 1e-12) - np.where(np.isfinite(own), means / own, 0.0)) / precision
+        return Prior(means=centre, variances=1.0 / precision + self.deviation)
+
+    def draws(self, n: int, rng: np.random.Generator) -> Floats:
+        """Return draws of the weights from their posterior, shape (n_features, n)."""
+        return self.mean[:, None] + self.root @ rng.standard_normal((self.n_features, n))
+
+    def _prior_variances(self) -> Floats:
+        widths = np.diff(self._edges)
+        return np.concatenate([[_PRIOR_VARIANCE], np.repeat(self.group_variances, widths)])
+
+    def _solve(self, x: Floats, y: Floats, s: Floats) -> None:
+        w = 1.0 / (self.deviation + s)
+        precision = (x * w[:, None]).T @ x
+        precision[np.diag_indices(self.n_features)] += 1.0 / self._prior_variances()
+        self.root = np.linalg.inv(np.linalg.cholesky(precision)).T
+        self.mean = self.root @ (self.root.T @ (x.T @ (w * y)))
+        self.mean[0] += 0.5
+
+    def _update_variances(self, x: Floats, y: Floats, s: Floats) -> None:
+        weights = self.mean.copy()
+        weights[0] -= 0.5
+        diagonal = np.einsum("ij,ij->i", self.root, self.root)
+        total = float(self.deviation + self.group_variances.sum())
+        starts = self._edges[:-1]
+        if len(starts) > 0:
+            widths = np.diff(self._edges)
+            squares = np.add.reduceat(weights**2, starts)
+            freedom = widths - np.add.reduceat(diagonal, starts) / self.group_variances
+            prior = _PRIOR_GROUP * self._shares * total
+            self.group_variances = np.clip(
+                (prior + squares) / (_PRIOR_GROUP + np.maximum(freedom, 0.0)), 1e-7, 4 * _PRIOR_VARIANCE
+            )
+        kept = self.deviation / (self.deviation + s)
+        spread = x @ self.root
+        model = np.einsum("ij,ij->i", spread, spread)
+        moments = (kept * (y - x @ weights)) ** 2 + self.deviation * (1 - kept) + kept**2 * model
+        floor = _PRIOR_DEVIATION * 0.1 * total
+        self.deviation = max(float((floor + moments.sum()) / (_PRIOR_DEVIATION + len(y))), 1e-7)

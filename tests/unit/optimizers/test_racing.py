@@ -1,0 +1,350 @@
+"""The search as a whole, on small worlds made here."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.identity import ArmId, Configuration, canonical_json
+from convergence_cluster.domain.search import (
+    ArmState,
+    Block,
+    Direction,
+    Elite,
+    Legacy,
+    Objective,
+    Observation,
+    SearchProblem,
+    Stopping,
+    StopReason,
+)
+from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
+from convergence_cluster.optimizers.racing import RacingSearch
+
+Score = Callable[[Configuration, int, int], float | None]
+QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
+
+
+def _grid(n_models: int = 4, n_levels: int = 5) -> SearchSpace:
+    models = tuple(f"m{k}" for k in range(n_models))
+    levels = tuple(range(n_levels))
+    return SearchSpace(
+        parameters=(
+            Parameter(name="model", kind=ParameterKind.CATEGORICAL, values=models),
+            Parameter(name="level", kind=ParameterKind.ORDINAL, values=levels),
+        )
+    )
+
+
+def _problem(**changes: object) -> SearchProblem:
+    settings: dict[str, object] = {"space": _grid(), "n_cases": 20, "objectives": (QUALITY,), "seed": 1, **changes}
+    return SearchProblem(**settings)  # type: ignore[arg-type]  # the names are those of the dataclass
+
+
+def _quality(configuration: Configuration) -> float:
+    return float(0.3 + 0.1 * int(configuration["model"][1:]) + 0.05 * (2 - abs(configuration["level"] - 2)))
+
+
+def _binary(seed: int) -> Score:
+    def score(configuration: Configuration, case: int, repeat: int) -> float:
+        key = [seed, case, repeat, *canonical_json(configuration).encode()]
+        return float(np.random.default_rng(key).random() < _quality(configuration))
+
+    return score
+
+
+def _seen(block: Block, score: Score) -> list[Observation]:
+    made = []
+    for case in block.cases:
+        value = score(block.configuration, case, block.repeat)
+        kind = OutcomeKind.OK if value is not None else OutcomeKind.FAILED
+        metrics = () if value is None else (value,)
+        made.append(
+            Observation(arm=block.arm, case=case, repeat=block.repeat, kind=kind, score=value, objectives=metrics)
+        )
+    return made
+
+
+def _run(search: RacingSearch, score: Score, n_calls: int) -> tuple[list[Block], StopReason | None]:
+    blocks: list[Block] = []
+    while sum(len(block.cases) for block in blocks) < n_calls:
+        block = search.ask()
+        if not isinstance(block, Block):
+            return blocks, block
+        blocks.append(block)
+        search.tell(_seen(block, score))
+    return blocks, None
+
+
+def test_the_same_seed_makes_the_same_decisions_and_idle_asks_change_nothing() -> None:
+    quiet, curious = RacingSearch(_problem(parallelism=8)), RacingSearch(_problem(parallelism=8))
+    for _ in range(40):
+        asked = [quiet.ask() for _ in range(3)]
+        again = [curious.ask() for _ in range(3)]
+        curious.recommend()
+        assert asked == again
+        for block in asked:
+            if isinstance(block, Block):
+                quiet.tell(_seen(block, _binary(0)))
+                curious.tell(_seen(block, _binary(0)))
+
+
+def test_an_ask_that_returns_nothing_changes_nothing() -> None:
+    space = SearchSpace(parameters=(Parameter(name="x", kind=ParameterKind.CATEGORICAL, values=(1, 2)),))
+    plain, nosy = (RacingSearch(_problem(space=space, n_cases=6)) for _ in range(2))
+    first = [block for _ in range(40) if isinstance(block := plain.ask(), Block)]
+    second = [block for _ in range(40) if isinstance(block := nosy.ask(), Block)]
+    assert first == second
+    assert [nosy.ask() for _ in range(5)] == [None] * 5
+    for block in first:
+        plain.tell(_seen(block, lambda c, case, _: c["x"] * case / 12))
+        nosy.tell(_seen(block, lambda c, case, _: c["x"] * case / 12))
+
+    assert plain.recommend() == nosy.recommend()
+
+
+def test_told_again_a_call_is_ignored() -> None:
+    once, twice = RacingSearch(_problem()), RacingSearch(_problem())
+    for _ in range(20):
+        left, right = once.ask(), twice.ask()
+        assert isinstance(left, Block)
+        assert left == right
+        once.tell(_seen(left, _binary(0)))
+        twice.tell(_seen(left, _binary(0)))
+        twice.tell(_seen(left, lambda *_: 1.0))
+
+    assert once.recommend() == twice.recommend()
+
+
+def test_no_configuration_is_proposed_twice_and_a_small_grid_is_exhausted() -> None:
+    search = RacingSearch(_problem(n_cases=3, stopping=Stopping(enabled=False)))
+
+    blocks, reason = _run(search, _binary(0), 1000)
+
+    assert reason is StopReason.EXHAUSTED
+    calls = [(block.arm, case, block.repeat) for block in blocks for case in block.cases]
+    assert len(calls) == len(set(calls)) == 20 * 3
+    arms = {block.arm: canonical_json(block.configuration) for block in blocks}
+    assert len(set(arms.values())) == len(arms) == 20
+
+
+def test_the_best_of_a_grid_is_found_in_nine_of_ten_runs_with_a_fraction_of_the_calls() -> None:
+    configurations = [{"model": f"m{k}", "level": level} for k in range(4) for level in range(5)]
+    found, calls = 0, []
+    for seed in range(20):
+        score = _binary(seed)
+        truth = {canonical_json(c): np.mean([score(c, case, 0) or 0.0 for case in range(100)]) for c in configurations}
+        search = RacingSearch(_problem(n_cases=100, seed=seed))
+        blocks, _ = _run(search, score, 1200)
+        best = search.recommend().best
+        assert best is not None
+        found += truth[canonical_json(best.configuration)] >= 0.99 * max(truth.values())
+        calls.append(sum(len(block.cases) for block in blocks))
+
+    assert found >= 18
+    assert np.mean(calls) < 1000
+
+
+def _peak(configuration: Configuration) -> float:
+    return float(0.9 - 0.05 * (7 - int(configuration["model"][1:])) - 0.4 * ((configuration["level"] - 22) / 40) ** 2)
+
+
+def _noisy(seed: int) -> Score:
+    rng = np.random.default_rng(seed)
+    return lambda c, case, _: float(_peak(c) + 0.1 * (case - 1.5) / 4 + 0.05 * rng.standard_normal())
+
+
+def test_repeats_are_used_only_where_a_tie_needs_them() -> None:
+    found, calls = 0, []
+    for seed in range(10):
+        search = RacingSearch(_problem(space=_grid(8, 40), n_cases=4, max_repeats=1000, seed=seed))
+        blocks, _ = _run(search, _noisy(seed), 800)
+        best = search.recommend().best
+        assert best is not None
+        found += _peak(best.configuration) >= 0.99 * 0.9
+        calls.append(sum(len(block.cases) for block in blocks))
+
+    assert found >= 9
+    assert np.median(calls) < 500
+
+
+def test_an_infeasible_configuration_is_out_and_never_recommended() -> None:
+    search = RacingSearch(_problem())
+    while isinstance(block := search.ask(), Block):
+        if block.configuration["model"] == "m3":
+            case = block.cases[0]
+            search.tell([Observation(arm=block.arm, case=case, repeat=0, kind=OutcomeKind.INFEASIBLE, score=None)])
+        else:
+            search.tell(_seen(block, _binary(0)))
+
+    best = search.recommend().best
+    assert best is not None
+    assert best.configuration["model"] != "m3"
+
+
+def test_when_nothing_can_run_there_is_no_answer() -> None:
+    space = SearchSpace(parameters=(Parameter(name="x", kind=ParameterKind.CATEGORICAL, values=(1, 2, 3)),))
+    search = RacingSearch(_problem(space=space))
+
+    _, reason = _run(search, lambda *_: None, 100)
+
+    assert reason is StopReason.NO_FEASIBLE
+    assert search.recommend().best is None
+
+
+def test_an_arm_that_answers_only_easy_cases_is_not_recommended() -> None:
+    space = SearchSpace(parameters=(Parameter(name="x", kind=ParameterKind.ORDINAL, values=tuple(range(12))),))
+
+    def score(configuration: Configuration, case: int, repeat: int) -> float | None:
+        easiness = 0.4 if case % 2 else -0.4
+        if configuration["x"] == 5 and case % 8 < 3 and easiness < 0:
+            return None
+        bonus = 0.05 if configuration["x"] == 7 else 0.0
+        return float(0.5 + easiness + bonus + 0.01 * ((case * 7 + configuration["x"]) % 3))
+
+    search = RacingSearch(_problem(space=space, n_cases=40))
+    _run(search, score, 300)
+
+    best = search.recommend().best
+    assert best is not None
+    assert best.configuration["x"] == 7
+
+
+def test_the_baseline_is_arm_0_even_where_it_is_not_among_the_candidates() -> None:
+    candidates = ({"model": "m1", "level": 1}, {"model": "m2", "level": 2}, {"model": "m3", "level": 3})
+    space = SearchSpace(parameters=_grid().parameters, candidates=candidates)
+    search = RacingSearch(_problem(space=space, baseline={"model": "m0", "level": 0}))
+
+    _run(search, _binary(0), 60)
+
+    answer = search.recommend()
+    assert answer.baseline is not None
+    assert answer.baseline.arm == ArmId(0)
+    assert answer.change is not None
+    assert answer.change.low < answer.change.mean < answer.change.high
+
+
+def test_elites_are_opened_after_the_baseline_best_first() -> None:
+    elites = (
+        Elite(configuration={"model": "m1", "level": 1}, score=0.5, n_calls=20),
+        Elite(configuration={"model": "m3", "level": 2}, score=0.7, n_calls=20),
+    )
+    search = RacingSearch(_problem(baseline={"model": "m0", "level": 0}, legacy=Legacy(elites=elites)))
+
+    blocks, _ = _run(search, _binary(0), 9)
+
+    assert [block.operator for block in blocks[:3]] == ["baseline", "elite", "elite"]
+    assert blocks[1].configuration == {"model": "m3", "level": 2}
+
+
+def test_bounds_decide_what_is_recommended() -> None:
+    objectives = (QUALITY, Objective(name="cost", direction=Direction.MINIMIZE, high=0.25))
+    search = RacingSearch(_problem(objectives=objectives))
+    for _ in range(80):
+        block = search.ask()
+        if not isinstance(block, Block):
+            break
+        cost = 0.1 * int(block.configuration["model"][1:])
+        search.tell(
+            [
+                Observation(
+                    arm=seen.arm, case=seen.case, repeat=0, kind=seen.kind, score=seen.score,
+                    objectives=(*seen.objectives, cost),
+                )
+                for seen in _seen(block, _binary(0))
+            ]
+        )  # fmt: skip
+
+    answer = search.recommend()
+    assert answer.best is not None
+    assert answer.best.is_feasible
+    assert int(answer.best.configuration["model"][1:]) <= 2
+    assert all(arm.is_feasible for arm in answer.front[:1])
+
+
+def test_a_clear_winner_ends_the_study_with_certainty() -> None:
+    search = RacingSearch(_problem())
+
+    blocks, reason = _run(search, lambda c, *_: 0.9 if c["model"] == "m1" and c["level"] == 3 else 0.2, 400)
+
+    assert reason is StopReason.CERTAIN
+    answer = search.recommend()
+    assert answer.best is not None
+    assert answer.best.configuration == {"model": "m1", "level": 3}
+    assert answer.p_within >= 0.95
+    assert sum(len(block.cases) for block in blocks) < 400
+
+
+@pytest.mark.parametrize("parallelism", [1, 64])
+def test_a_large_space_is_searched_by_breeding(parallelism: int) -> None:
+    space = SearchSpace(
+        parameters=(
+            Parameter(name="model", kind=ParameterKind.CATEGORICAL, values=tuple("abcdef")),
+            Parameter(name="t", kind=ParameterKind.CONTINUOUS, low=0.0, high=2.0),
+            Parameter(name="k", kind=ParameterKind.INTEGER, low=1, high=500, log=True),
+            Parameter(name="effort", kind=ParameterKind.ORDINAL, values=(1, 2, 3), when={"model": ("c", "d")}),
+        )
+    )
+
+    def score(configuration: Configuration, case: int, repeat: int) -> float:
+        value = 0.8 if configuration["model"] == "d" else 0.5
+        value -= 0.3 * (configuration["t"] - 0.6) ** 2 + 0.02 * abs(np.log(configuration["k"] / 40))
+        return float(value + 0.02 * configuration.get("effort", 0) + 0.05 * ((case * 13) % 7 - 3) / 7)
+
+    search = RacingSearch(_problem(space=space, n_cases=50, parallelism=parallelism, stopping=Stopping(enabled=False)))
+    flight: list[Block] = []
+    n_calls = 0
+    while n_calls < 600:
+        while len(flight) < parallelism:
+            block = search.ask()
+            assert isinstance(block, Block)
+            flight.append(block)
+        done = flight.pop(0)
+        n_calls += len(done.cases)
+        search.tell(_seen(done, score))
+
+    best = search.recommend().best
+    assert best is not None
+    assert best.configuration["model"] == "d"
+    assert best.score.mean > 0.8
+
+
+def test_what_was_learned_is_taken_up_by_the_next_study() -> None:
+    space = SearchSpace(
+        parameters=tuple(Parameter(name=name, kind=ParameterKind.CONTINUOUS, low=0.0, high=1.0) for name in ("x", "y"))
+    )
+    first = RacingSearch(_problem(space=space, stopping=Stopping(enabled=False)))
+    _run(first, lambda c, *_: float(1 - (c["x"] - 0.3) ** 2 - (c["y"] - 0.6) ** 2), 300)
+
+    second = RacingSearch(_problem(space=space, legacy=Legacy(policy=first.learned())))
+
+    fresh = RacingSearch(_problem(space=space))
+    assert second.learned() != fresh.learned()
+
+
+@pytest.mark.parametrize("part", ["racing", "pairing", "surrogate", "evolution", "policy", "legacy"])
+def test_every_part_can_be_switched_off(part: str) -> None:
+    search = RacingSearch(_problem(settings={"ablate": [part]}))
+
+    _run(search, _binary(0), 100)
+
+    assert search.recommend().best is not None
+
+
+def test_a_call_of_an_arm_that_was_never_asked_for_is_an_error() -> None:
+    search = RacingSearch(_problem())
+
+    with pytest.raises(ValueError, match="no arm 5"):
+        search.tell([Observation(arm=ArmId(5), case=0, repeat=0, kind=OutcomeKind.OK, score=0.5)])
+
+
+def test_dead_arms_stay_out_of_the_race_but_are_counted() -> None:
+    search = RacingSearch(_problem(n_cases=50))
+    _run(search, lambda c, *_: _quality(c), 200)
+
+    answer = search.recommend()
+
+    assert answer.n_alive < answer.n_arms
+    assert answer.best is not None
+    assert answer.best.state is ArmState.ALIVE

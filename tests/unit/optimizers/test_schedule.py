@@ -1,0 +1,50 @@
+"""Which calls come next."""
+
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.optimizers.schedule import Schedule
+
+
+def _schedule() -> Schedule:
+    schedule = Schedule([2, 0, 1], max_repeats=2)
+    schedule.open()
+    return schedule
+
+
+def test_an_arm_sees_the_cases_in_order_and_then_again() -> None:
+    schedule = _schedule()
+
+    blocks = [schedule.take(0, 2) for _ in range(4)]
+
+    assert blocks == [((2, 0), 0), ((1,), 0), ((2, 0), 1), ((1,), 1)]
+    assert not schedule.has_more(0)
+
+
+def test_a_skipped_call_is_asked_again_before_new_ones() -> None:
+    schedule = _schedule()
+    schedule.take(0, 2)
+
+    is_news = schedule.settle((0, 0, 0), OutcomeKind.SKIPPED)
+
+    assert not is_news
+    assert schedule.take(0, 2) == ((0,), 0)
+    assert schedule.take(0, 2) == ((1,), 0)
+
+
+def test_a_call_is_news_once() -> None:
+    schedule = _schedule()
+    schedule.take(0, 2)
+
+    news = [schedule.settle((0, 2, 0), OutcomeKind.OK) for _ in range(3)]
+
+    assert news == [True, False, False]
+    assert schedule.in_flight == [1]
+    assert schedule.n_told == [1]
+
+
+def test_a_late_answer_of_a_skipped_call_counts_and_is_not_asked_again() -> None:
+    schedule = _schedule()
+    schedule.take(0, 1)
+    schedule.settle((0, 2, 0), OutcomeKind.SKIPPED)
+
+    assert schedule.settle((0, 2, 0), OutcomeKind.OK)
+    assert schedule.take(0, 1) == ((0,), 0)
