@@ -7,6 +7,7 @@ the client's cookies, redirects and log lines with whole URLs, none of which a m
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import PermanentError, TransientError
+from convergence_cluster.domain.errors import ConvergenceError, PermanentError, ProviderStopError, TransientError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.credentials import Auth, resolve
 from convergence_cluster.providers.faults import EXCERPT_CHARS, fault
@@ -146,20 +147,20 @@ class HttpTransport:
             async with asyncio.timeout(endpoint.timeout_s):
                 response, body = await self._receive(request, where)
         except TimeoutError:
-            raise _lost(stopwatch, f"{where}: no complete answer within {endpoint.timeout_s:g} s") from None
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-            raise PermanentError(credentials.redact(f"{where}: cannot be sent: {error}")) from None
-        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            raise _lost(stopwatch, credentials.redact(f"{where}: {_describe(error, request)}")) from None
+            failure: ConvergenceError = _lost(stopwatch, f"{where}: no complete answer within {endpoint.timeout_s:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
+            failure = _failure(error, stopwatch, where, credentials.redact(_describe(error, request)))
+        else:
+            return Reply(
+                status=response.status_code,
+                headers={name.lower(): credentials.redact(value) for name, value in response.headers.items()},
+                body=credentials.redact_bytes(body),
+                latency_s=_latency_s(stopwatch, self._clock.monotonic_s() - began_s),
+                where=where,
+            )
         finally:
             current_stopwatch.reset(token)
-        return Reply(
-            status=response.status_code,
-            headers={name.lower(): credentials.redact(value) for name, value in response.headers.items()},
-            body=credentials.redact_bytes(body),
-            latency_s=_latency_s(stopwatch, self._clock.monotonic_s() - began_s),
-            where=where,
-        )
+        raise failure  # out here, so that the foreign exception, which holds the request's headers, is not its context
 
     async def close(self) -> None:
         """Close every connection. May be called twice."""
@@ -208,6 +209,14 @@ def _where(request: httpx.Request) -> str:
 def _describe(error: Exception, request: httpx.Request) -> str:
     text = str(error).replace(str(request.url), _where(request))
     return f"{type(error).__name__}: {text[:EXCERPT_CHARS]}" if text else type(error).__name__
+
+
+def _failure(error: Exception, stopwatch: Stopwatch, where: str, text: str) -> ConvergenceError:
+    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+        return ProviderStopError(f"{where}: {text}")
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | ValueError):
+        return PermanentError(f"{where}: cannot be sent: {text}")
+    return _lost(stopwatch, f"{where}: {text}")
 
 
 def _lost(stopwatch: Stopwatch, message: str) -> TransientError:
