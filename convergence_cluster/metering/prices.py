@@ -121,7 +121,8 @@ class Prices:
         listing = self._listings[model]
         if listing is None:
             return None
-        return listing[1].get_prices(datetime.fromtimestamp(self._clock.now_s(), tz=UTC))
+        price = listing[1].get_prices(datetime.fromtimestamp(self._clock.now_s(), tz=UTC))
+        return None if price.input_mtok is None and price.output_mtok is None else price
 
     def _look_up(self, model: str) -> _Listing | None:
         snapshot = data_snapshot.get_snapshot()
