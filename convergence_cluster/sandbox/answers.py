@@ -6,8 +6,10 @@ the truth is a finite sum and exact.
 """
 
 import math
+from collections.abc import Mapping
 from functools import cache
 from statistics import NormalDist
+from typing import Any
 
 from convergence_cluster.sandbox.chance import uniforms
 from convergence_cluster.sandbox.models import MODELS, SimModel
@@ -15,10 +17,10 @@ from convergence_cluster.sandbox.questions import Question
 from convergence_cluster.sandbox.reply import Reply, Truth, Weighting
 from convergence_cluster.sandbox.setting import Setting
 
-GRID = {
+GRID: Mapping[str, tuple[Any, ...]] = {
     "model": ("sim-small", "sim-medium", "sim-large", "sim-reasoner"),
     "system_prompt": ("plain", "concise", "stepwise", "expert"),
-    "max_tokens": (64, 128, 256, 1024),
+    "max_tokens": (64, 160, 640),
     "temperature": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
     "reasoning_effort": ("low", "medium", "high"),
 }

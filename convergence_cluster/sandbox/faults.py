@@ -47,6 +47,11 @@ class Faults:
         if self.slow_s < 0.0 or self.retry_after_s < 0.0:
             raise ValueError("slow_s and retry_after_s are seconds; expected at least 0")
 
+    @property
+    def is_calm(self) -> bool:
+        """Say whether no attempt can meet a fault."""
+        return not any(getattr(self, name) for name in (*SHARES, "slow"))
+
     def choose(self, uniform: float, attempt: int) -> str | None:
         """Return the fault of SHARES that a number in (0, 1) stands for, or None. Attempts count from 0."""
         if 0 < self.first_attempts <= attempt:

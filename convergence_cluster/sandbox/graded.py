@@ -5,16 +5,18 @@ search copes with noise and interactions, not how any real model behaves.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from convergence_cluster.sandbox.chance import normal, uniforms
 from convergence_cluster.sandbox.setting import Setting
 
-PREDECESSOR_GRID = {
+PREDECESSOR_GRID: Mapping[str, tuple[Any, ...]] = {
     "model": ("sim-tiny", "sim-small", "sim-medium", "sim-large"),
     "temperature": tuple(round(0.1 * k, 1) for k in range(16)),
     "max_tokens": (128, 256, 512, 1024, 2048),
 }
-WIDE_GRID = {
+WIDE_GRID: Mapping[str, tuple[Any, ...]] = {
     "model": ("sim-tiny", "sim-small", "sim-medium", "sim-turbo", "sim-large"),
     "temperature": (0.0, 0.25, 0.5, 0.75, 1.0),
     "max_tokens": (128, 256, 512, 1024),

@@ -98,9 +98,7 @@ class LlmSandbox:
 
     def _answer(self, chat: ChatRequest, case: int | None, repeat: int, attempt: int) -> tuple[float, HttpResponse]:
         """Return the price of the answer, by the published prices, and the answer or the fault in its place."""
-        chance = uniforms(self._seed, "fault", chat.setting, chat.question, repeat, attempt)
-        fault = self._faults.choose(chance[0], attempt)
-        slow_s = self._faults.slow_s if chance[1] < self._faults.slow else 0.0
+        fault, slow_s = self._fault(chat, repeat, attempt)
         if fault is not None and fault in _FAILURES:
             return 0.0, self._failure(fault, slow_s)
         if case is None:
@@ -115,6 +113,14 @@ class LlmSandbox:
             body = body[: len(body) * 2 // 3]
         latency_s = reply.latency_s / self._speed if self._latency_s is None else self._latency_s
         return usd, HttpResponse(body, delay_s=latency_s + slow_s, is_cut=fault == "cut")
+
+    def _fault(self, chat: ChatRequest, repeat: int, attempt: int) -> tuple[str | None, float]:
+        """Return what this attempt meets and how much longer it takes, the same in every run with this seed."""
+        if self._faults.is_calm:
+            return None, 0.0
+        chance = uniforms(self._seed, "fault", chat.setting, chat.question, repeat, attempt)
+        slow_s = self._faults.slow_s if chance[1] < self._faults.slow else 0.0
+        return self._faults.choose(chance[0], attempt), slow_s
 
     def _failure(self, fault: str, slow_s: float) -> HttpResponse:
         response = _failed(_FAILURES[fault])
@@ -155,7 +161,7 @@ class LlmSandbox:
     def _list_models(self, _request: HttpRequest) -> HttpResponse:
         names = self._landscape.grid["model"]
         listed = [{"id": name, "object": "model", "created": 0, "owned_by": "simulation"} for name in names]
-        return _json({"object": "list", "data": listed, "x_prices_usd_per_mtok": prices(names), "x_simulation": True})
+        return _json({"object": "list", "data": listed, "x_prices": prices(names), "x_simulation": True})
 
     def _report(self, request: HttpRequest) -> HttpResponse:
         cpu_s = time.process_time() - self._started_cpu_s

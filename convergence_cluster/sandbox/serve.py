@@ -1,7 +1,8 @@
 """Runs a sandbox as a process: `python -m convergence_cluster.sandbox.serve llm --port 0 --seed 7`.
 
-Prints one line of JSON when it is ready and stops cleanly on SIGTERM and SIGINT; with `--until-eof` also when its
-standard input ends, so that it never outlives whoever started it.
+The name may be an endpoint of a study, `sandbox://llm/v1/chat/completions?speed=10`, with the options in its query.
+Prints one line of JSON when it is ready (`endpoint` is where calls go) and stops cleanly on SIGTERM and SIGINT; with
+`--until-eof` also when its standard input ends, so that it never outlives whoever started it.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from convergence_cluster.sandbox.compress import CompressSandbox
+from convergence_cluster.sandbox.endpoint import arguments_of, is_endpoint
 from convergence_cluster.sandbox.faults import SHARES, Faults
 from convergence_cluster.sandbox.landscapes import LANDSCAPES, landscape
 from convergence_cluster.sandbox.llm import LlmSandbox
@@ -21,12 +23,19 @@ from convergence_cluster.sandbox.models import prices
 from convergence_cluster.sandbox.truth import compress_truth, llm_truth, weighting_of
 from convergence_cluster.sandbox.wire import App, listen
 
+DEFAULT_PATHS = {"llm": "/v1/chat/completions", "compress": "/compress"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    path = ""
     try:
+        if given and is_endpoint(given[0]):
+            expanded, path = arguments_of(given[0])
+            given = [*expanded, *given[1:]]
+        options = parser.parse_args(given)
         faults = faults_of(options)
         if options.truth:
             _print(_truth(options))
@@ -34,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        return asyncio.run(_serve(options, faults))
+        return asyncio.run(_serve(options, faults, path))
     except OSError as error:
         sys.stderr.write(f"cannot serve on 127.0.0.1:{options.port}: {error.strerror}\n")
         return 1
@@ -42,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the sandbox's own command line."""
-    parser = argparse.ArgumentParser(prog="convergence sandbox", description="A local API to try everything on.")
+    parser = argparse.ArgumentParser(
+        prog="convergence sandbox", description="A local API to try everything on.", allow_abbrev=False
+    )
     parser.add_argument("name", choices=("llm", "compress"), help="llm: simulated chat models; compress: real work")
     parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--seed", type=int, default=0, help="of every random draw of the simulation")
@@ -74,7 +85,7 @@ def faults_of(options: argparse.Namespace) -> Faults:
     return Faults().changed({name: getattr(options, name) for name in names})
 
 
-async def _serve(options: argparse.Namespace, faults: Faults) -> int:
+async def _serve(options: argparse.Namespace, faults: Faults, path: str) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,7 +95,7 @@ async def _serve(options: argparse.Namespace, faults: Faults) -> int:
     app = _app(options, faults)
     server = await listen(app, options.port)
     port = server.sockets[0].getsockname()[1]
-    _print(json.dumps(_ready(options, port)))
+    _print(json.dumps(_ready(options, port, path)))
     await stop.wait()
     server.close()
     if isinstance(app, CompressSandbox):
@@ -110,8 +121,10 @@ def _app(options: argparse.Namespace, faults: Faults) -> App:
     )
 
 
-def _ready(options: argparse.Namespace, port: int) -> dict[str, Any]:
-    common = {"sandbox": options.name, "port": port, "url": f"http://127.0.0.1:{port}", "pid": os.getpid()}
+def _ready(options: argparse.Namespace, port: int, path: str) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{port}"
+    endpoint = url + (path or DEFAULT_PATHS[options.name])
+    common = {"sandbox": options.name, "port": port, "url": url, "endpoint": endpoint, "pid": os.getpid()}
     if options.name == "compress":
         return common | {"simulation": False, "about": "real codecs on real files of this Python"}
     chosen = landscape(options.landscape)
@@ -122,7 +135,7 @@ def _ready(options: argparse.Namespace, port: int) -> dict[str, Any]:
         "seed": options.seed,
         "n_configurations": sum(1 for _ in chosen.configurations()),
         "n_cases": chosen.n_cases,
-        "prices_usd_per_mtok": prices(chosen.grid["model"]),
+        "prices": prices(chosen.grid["model"]),
     }
 
 
