@@ -243,7 +243,7 @@ def svg(chart: Chart, *, is_alone: bool = False) -> Markup:
         tag("text", chart.title, x=8, y=-8, class_="title") if is_alone else EMPTY,
         chart.body,
         xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 {-head:g} {WIDTH:g} {chart.height + head:g}",
+        viewBox=f"0 {0 - head:g} {WIDTH:g} {chart.height + head:g}",
         width=WIDTH if is_alone else None,
         role="img",
         class_="chart",

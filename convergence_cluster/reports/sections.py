@@ -47,9 +47,9 @@ def answer_table(report: StudyReport) -> Markup:
         differs = baseline is not None and _text(best.configuration, name) != _text(usual, name)
         cells = [tag("th", name, scope="row"), _value(best.configuration, name)]
         if baseline is not None:
-            cells += [_value(usual, name), tag("td", "changed" if differs else "same", class_="soft")]
+            cells.append(_value(usual, name) if differs else tag("td", "the same", class_="soft"))
         rows.append(tag("tr", *cells, class_="best" if differs else None))
-    header = ["Parameter", "Recommended", *(["Baseline", ""] if baseline else [])]
+    header = ["Parameter", "Recommended", *(["Baseline"] if baseline else [])]
     return _table("The recommended configuration", header, rows)
 
 
@@ -143,17 +143,17 @@ def _alternatives(report: StudyReport, caption: str, arms: Sequence[ArmEstimate]
         tag(
             "tr",
             tag("th", f"#{arm.arm}", scope="row"),
+            tag("td", configuration_text(arm.configuration), class_="long"),
             tag("td", score_interval(arm.score), class_="fix"),
             *(
                 tag("td", quantity_interval(estimate(arm, i), m.unit), class_="fix")
                 for i, m in enumerate(report.metrics)
             ),
-            tag("td", configuration_text(arm.configuration), class_="long"),
             class_=_kind(report, arm),
         )
         for arm in arms[:MAX_ALTERNATIVES]
     ]
-    header = ["Arm", "Score", *(m.name for m in report.metrics), "Configuration"]
+    header = ["Arm", "Configuration", "Score", *(m.name for m in report.metrics)]
     cut = _cut(len(arms), MAX_ALTERNATIVES, "configurations", "experiments.csv")
     return [_table(caption, header, rows, is_wide=True), *cut]
 
@@ -205,7 +205,11 @@ def all_arms(report: StudyReport, counts: Tally) -> list[Markup]:
         "blue is recommended, orange the baseline."
     )
     table = tag(
-        "table", tag("caption", caption), tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="sortable"
+        "table",
+        tag("caption", tag("span", caption)),
+        tag("thead", tag("tr", *head)),
+        tag("tbody", *rows),
+        class_="sortable",
     )
     return [_scroll(table, "All configurations"), *_cut(len(ranked), MAX_ARMS, "configurations", "experiments.csv")]
 
@@ -280,7 +284,9 @@ def _kind(report: StudyReport, arm: ArmEstimate) -> str | None:
 
 def _table(caption: str, header: Sequence[str], rows: Sequence[Markup], *, is_wide: bool = False) -> Markup:
     head = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in header)))
-    table = tag("table", tag("caption", caption), head, tag("tbody", *rows), class_="wide" if is_wide else None)
+    table = tag(
+        "table", tag("caption", tag("span", caption)), head, tag("tbody", *rows), class_="wide" if is_wide else None
+    )
     return _scroll(table, caption)
 
 

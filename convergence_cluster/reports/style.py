@@ -52,9 +52,9 @@ h2{font-size:1.2rem;margin:2.2em 0 .6em;padding-top:.5em;border-top:1px solid va
 h3{font-size:1rem;margin:0 0 .3em;overflow-wrap:anywhere}
 p{margin:.4em 0;max-width:78ch}
 ul{padding-left:1.2em;margin:.4em 0}
-.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,188px),1fr));gap:12px;margin:16px 0}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,150px),1fr));gap:12px;margin:16px 0}
 .tile,figure{background:var(--panel);border:1px solid var(--rule);border-radius:10px;padding:12px 14px;margin:0}
-.tile b{display:block;font-size:1.45rem;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
+.tile b{display:block;font-size:1.35rem;line-height:1.3;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 .tile span{display:block;font-size:.86rem;color:var(--soft)}
 .tile .head{color:var(--ink);font-weight:600}
 .up{color:var(--good);font-weight:600}
@@ -71,7 +71,8 @@ caption{text-align:left;padding:8px 10px}
 th,td{padding:6px 10px;text-align:left;vertical-align:top;border-top:1px solid var(--rule)}
 td{overflow-wrap:anywhere;max-width:34ch}
 thead th{background:var(--panel);white-space:nowrap;border-top:0}
-tbody th{font-weight:600;overflow-wrap:anywhere}
+tbody th{font-weight:600;overflow-wrap:break-word;max-width:24ch}
+caption span{display:block;position:sticky;left:10px;max-width:calc(100vw - 60px)}
 td.long{min-width:26ch;max-width:70ch}
 td.fix,td.n,th.n{white-space:nowrap}
 td.short,.sortable td{white-space:nowrap;max-width:30ch;overflow:hidden;text-overflow:ellipsis}

@@ -121,7 +121,7 @@ def duration(seconds: float) -> str:
     """Return a duration as `42 s`, `3 min 20 s` or `2 h 05 min`."""
     whole = max(0, round(seconds))
     if whole < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"  # noqa: PLR2004
+        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{whole} s"  # noqa: PLR2004
     minutes, rest = divmod(whole, 60)
     if minutes < 60:  # noqa: PLR2004
         return f"{minutes} min {rest:02d} s"

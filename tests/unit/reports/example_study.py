@@ -38,7 +38,9 @@ SPACE = SearchSpace(
         Parameter(name="model", kind=ParameterKind.CATEGORICAL, values=tuple(MODELS)),
         Parameter(name="temperature", kind=ParameterKind.CONTINUOUS, low=0.0, high=1.0, step=0.1),
         Parameter(name="max_tokens", kind=ParameterKind.ORDINAL, values=(128, 256, 512)),
-        Parameter(name="system_prompt", kind=ParameterKind.CATEGORICAL, values=("Be brief.", "Answer step by step.\n" * 6)),
+        Parameter(
+            name="system_prompt", kind=ParameterKind.CATEGORICAL, values=("Be brief.", "Answer step by step.\n" * 6)
+        ),
     )
 )
 
@@ -50,11 +52,14 @@ def make_report(*, n_arms: int = 40, n_cases: int = 24, calls_per_arm: int | Non
         TestCase(id=CaseId(f"case-{i:03d}"), input={"prompt": f"Question {i}?"}, expected=f"Answer {i}")
         for i in range(n_cases)
     )
-    arms, calls = [], []
+    arms: list[ArmEstimate] = []
+    calls: list[ScoredCall] = []
     for index in range(n_arms):
         configuration = _configuration(rng, index)
         n_calls = n_cases if index in {0, 1} else (calls_per_arm or int(rng.choice([4, 4, 8, n_cases])))
-        own = [_call(rng, index, configuration, case % n_cases, case // n_cases, len(calls)) for case in range(n_calls)]
+        own = [
+            _call(rng, index, configuration, (case % n_cases, case // n_cases), len(calls)) for case in range(n_calls)
+        ]
         calls += own
         arms.append(estimate(index, configuration, own))
     calls = [replace(c, outcome=replace(c.outcome, finished_at_s=START_S + i)) for i, c in enumerate(calls)]
@@ -181,7 +186,9 @@ def estimate(index: int, configuration: Configuration, calls: Sequence[ScoredCal
         configuration=configuration,
         state=ArmState.ALIVE if index < 8 else ArmState.DEAD,
         operator="baseline" if index == 0 else "elite" if index == 1 else "crossover",
-        score=Interval(mean=float(np.mean(scores)), low=float(np.mean(scores)) - reach, high=float(np.mean(scores)) + reach),
+        score=Interval(
+            mean=float(np.mean(scores)), low=float(np.mean(scores)) - reach, high=float(np.mean(scores)) + reach
+        ),
         n_calls=len(calls),
         n_cases=len({call.outcome.call.case for call in calls}),
         p_best=0.9 if index == 1 else 0.1 / max(1, index),
@@ -218,15 +225,18 @@ def _configuration(rng: np.random.Generator, index: int) -> Configuration:
 
 
 def _call(
-    rng: np.random.Generator, arm: int, configuration: Configuration, case: int, repeat: int, place: int
+    rng: np.random.Generator, arm: int, configuration: Configuration, drawn: tuple[int, int], place: int
 ) -> ScoredCall:
+    case, repeat = drawn
     call = Call(study=StudyId("s"), arm=ArmId(arm), case=case, repeat=repeat, configuration=configuration)
     if arm > 1 and rng.random() < 0.04:
         kind = OutcomeKind.REFUSED if rng.random() < 0.5 else OutcomeKind.FAILED
         error = "the provider answered 500 after 3 retries" if kind is OutcomeKind.FAILED else "content filter"
-        return ScoredCall(outcome=CallOutcome(call=call, kind=kind, n_attempts=3, error=error), score=None, block=place // 4)
+        return ScoredCall(
+            outcome=CallOutcome(call=call, kind=kind, n_attempts=3, error=error), score=None, block=place // 4
+        )
     mean, latency, cost = MODELS[configuration["model"]]
-    quality = float(np.clip(mean - 0.2 * configuration["temperature"] ** 2 + rng.normal(0, 0.12), 0, 1))
+    quality = float(np.clip(mean - 0.2 * configuration["temperature"] ** 2 + rng.normal(0, 0.22), 0, 1))
     metrics = {
         "quality": quality,
         "latency_ms": latency * float(rng.lognormal(0, 0.25)),

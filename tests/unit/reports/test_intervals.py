@@ -1,0 +1,45 @@
+"""Means of few numbers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from convergence_cluster.reports.intervals import mean_interval, student_quantile
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"),
+    [(1, 6.3138), (2, 2.9200), (4, 2.1318), (5, 2.0150), (6, 1.9432), (10, 1.8125), (30, 1.6973), (1000, 1.6464)],
+)
+def test_quantiles_agree_with_the_published_table(freedom: int, expected: float) -> None:
+    assert student_quantile(freedom) == pytest.approx(expected, abs=1e-3)
+
+
+def test_nothing_has_no_mean() -> None:
+    assert mean_interval([]) is None
+
+
+def test_one_value_says_nothing_about_its_interval() -> None:
+    found = mean_interval([0.4])
+
+    assert found is not None
+    assert (found.mean, found.low, found.high) == (0.4, -math.inf, math.inf)
+
+
+def test_equal_weights_give_the_plain_t_interval() -> None:
+    values = [0.1, 0.4, 0.7, 0.2]
+    reach = 2.353363 * float(np.std(values, ddof=1)) / 2
+
+    found = mean_interval(values, [2.0] * 4)
+
+    assert found is not None
+    assert [found.mean, found.high - found.mean] == pytest.approx([0.35, reach])
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(5).normal(3.0, 2.0, size=(4000, 6))
+
+    held = [i.low <= 3.0 <= i.high for i in (mean_interval(list(map(float, row))) for row in draws) if i is not None]
+
+    assert np.mean(held) == pytest.approx(0.9, abs=0.02)
