@@ -109,15 +109,7 @@ class OptunaSearch:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna warns of its own experimental arguments and deprecations
             trial = self._study.ask()
-            if self._space.candidates is not None:
-                index = _suggested(trial, POOL, _pool_distribution(self._space))
-                return trial.number, self._space.candidates[index]
-            chosen: dict[str, Json] = {}
-            for parameter in self._space.parameters:
-                if parameter.applies(chosen):
-                    internal = _suggested(trial, parameter.name, _distribution(parameter))
-                    chosen[parameter.name] = _decoded(parameter, internal)
-        return trial.number, chosen
+            return trial.number, suggest_configuration(trial, self._space)
 
     def _tell(self, number: int, values: list[float] | None) -> None:
         with warnings.catch_warnings():
@@ -152,6 +144,17 @@ class OptunaSearch:
                     return None
                 params[parameter.name], distributions[parameter.name] = value, _distribution(parameter)
         return params, distributions
+
+
+def suggest_configuration(trial: Trial, space: SearchSpace) -> Configuration:
+    """Return the configuration that a trial's sampler proposes; of a finite pool it sees the place in the list."""
+    if space.candidates is not None:
+        return space.candidates[_suggested(trial, POOL, _pool_distribution(space))]
+    chosen: dict[str, Json] = {}
+    for parameter in space.parameters:
+        if parameter.applies(chosen):
+            chosen[parameter.name] = _decoded(parameter, _suggested(trial, parameter.name, _distribution(parameter)))
+    return chosen
 
 
 def _sampler(name: Sampler, problem: SearchProblem) -> optuna.samplers.BaseSampler:

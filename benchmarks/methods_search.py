@@ -1,0 +1,82 @@
+"""Searches behind the product's own Protocol, seen as methods of the benchmark."""
+
+from collections.abc import Callable
+
+from benchmarks.simulation import Result, Verdict, Work
+from convergence_cluster.coordinator.protocols import Optimizer
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.identity import ArmId, Configuration
+from convergence_cluster.domain.search import Block, Observation
+
+MAX_FREE_BLOCKS = 500
+"""A search whose proposals were all known for so many blocks in a row has nothing new to say."""
+
+
+class SearchMethod:
+    """An optimizer whose configurations are mapped to rows. A cell that is paid for is never paid again."""
+
+    def __init__(self, search: Optimizer, row_of: Callable[[Configuration], int], max_arms: int | None = None) -> None:
+        self._search = search
+        self._row_of = row_of
+        self._max_arms = max_arms
+        self._rows: dict[ArmId, int] = {}
+        self._known: dict[tuple[int, int, int], float] = {}
+        self._waiting: dict[tuple[int, int, int], list[ArmId]] = {}
+
+    def ask(self) -> Work | None:
+        """Return the search's next block, or what of it is not known yet."""
+        for _ in range(MAX_FREE_BLOCKS):
+            block = self._search.ask()
+            if not isinstance(block, Block):
+                return None
+            row = self._row(block)
+            if row is None:
+                return None
+            items = self._unpaid(block, row)
+            if items:
+                return Work(row=row, items=items, repeat=block.repeat)
+        return None
+
+    def tell(self, result: Result) -> None:
+        """Pass one finished call on to every arm that waits for it."""
+        cell = (result.row, result.item, result.repeat)
+        self._known[cell] = result.score
+        self._search.tell([_observation(arm, cell, result.score) for arm in self._waiting.pop(cell)])
+
+    def recommend(self) -> Verdict | None:
+        """Return the search's recommendation."""
+        recommendation = self._search.recommend()
+        best = recommendation.best
+        if best is None:
+            return None
+        row = self._rows[best.arm]
+        tied = frozenset({row, *(self._rows[estimate.arm] for estimate in recommendation.tied)})
+        return Verdict(row=row, reported=best.score.mean, low=best.score.low, high=best.score.high, tied=tied)
+
+    def _row(self, block: Block) -> int | None:
+        row = self._rows.get(block.arm)
+        if row is None:
+            if self._max_arms is not None and len(self._rows) >= self._max_arms:
+                return None
+            row = self._rows[block.arm] = self._row_of(block.configuration)
+        return row
+
+    def _unpaid(self, block: Block, row: int) -> list[int]:
+        items, observations = [], []
+        for case in block.cases:
+            cell = (row, case, block.repeat)
+            if cell in self._known:
+                observations.append(_observation(block.arm, cell, self._known[cell]))
+            elif cell in self._waiting:
+                self._waiting[cell].append(block.arm)
+            else:
+                self._waiting[cell] = [block.arm]
+                items.append(case)
+        if observations:
+            self._search.tell(observations)
+        return items
+
+
+def _observation(arm: ArmId, cell: tuple[int, int, int], score: float) -> Observation:
+    _, case, repeat = cell
+    return Observation(arm=arm, case=case, repeat=repeat, kind=OutcomeKind.OK, score=score, objectives=(score,))
