@@ -1,7 +1,7 @@
 """A study's coordinator with all it needs, brought to where its journal ends."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from convergence_cluster.bootstrap.pricing import CostBound
@@ -83,7 +83,7 @@ def _book_unknown(
 class NoExecutor:
     """Runs nothing: for a study that is only looked at."""
 
-    def submit(self, calls: tuple[Call, ...] | list[Call]) -> None:  # type: ignore[override]  # never called
+    def submit(self, calls: Sequence[Call]) -> None:
         """Refuse."""
         raise ConvergenceError(f"{len(calls)} calls were submitted by a study that is only looked at; please report")
 

@@ -2,28 +2,26 @@
 
 import getpass
 import json
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
 from convergence_cluster.bootstrap.confirming import confirm
 from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
+from convergence_cluster.bootstrap.interrupting import interruptible
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.remembering import Memory
 from convergence_cluster.bootstrap.reporting import build_report
 from convergence_cluster.bootstrap.runner import RunnerFactory, build_prices
 from convergence_cluster.bootstrap.sandboxes import with_sandbox
 from convergence_cluster.bootstrap.searching import dump_legacy, max_calls
-from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.dispatch.in_process import InProcessExecutor
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import Conflict, NotFound, SpecError
+from convergence_cluster.domain.identity import digest
 from convergence_cluster.domain.search import StopReason
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.reports.records import StudyReport
@@ -46,6 +44,7 @@ _READER = -1
 class Sitting:
     """What one process got done on a study."""
 
+    study: LoadedStudy
     report: StudyReport
     last_error: str | None
     """What the provider said when it stopped the study."""
@@ -152,7 +151,12 @@ class Control:
     def _create(self, studies: Studies, study: LoadedStudy, source: Path | None) -> StudyRecord:
         memory = Memory(study, self._settings, self._clock)
         legacy, sentence = memory.recall()
-        document = {"study": study.spec.document(), "legacy": dump_legacy(legacy), "started_from": sentence}
+        document = {
+            "study": study.spec.document(),
+            "seed": study.spec.optimization.seed,
+            "legacy": dump_legacy(legacy),
+            "started_from": sentence,
+        }
         return studies.create(
             name=study.spec.api.name,
             digest=study.digest,
@@ -178,13 +182,18 @@ class Control:
             with ExitStack() as stack:
                 reachable = stack.enter_context(with_sandbox(study))
                 housekeeping = self._housekeeping(study, listener, lambda: self._renew(leases, record, token))
-                assembly = self._assemble(database, record, reachable, token, housekeeping, stack)
+                journal = self._journal(database, record, study, token)
+                assembly = self._assemble(record, reachable, journal=journal, housekeeping=housekeeping, stack=stack)
                 reason = self._drive(assembly, reachable, housekeeping)
             state = StudyState.INTERRUPTED if reason in {None, StopReason.PROVIDER} else StudyState.FINISHED
             report = build_report(assembly, study, record, reason, finished_at_s=self._clock.now_s())
             if state is StudyState.FINISHED:
-                Memory(study, self._settings, self._clock).save(record, report, assembly.coordinator.optimizer.learned())
-            return Sitting(report=report, last_error=assembly.coordinator.last_error, is_resumed=is_resumed)
+                Memory(study, self._settings, self._clock).save(
+                    record, report, assembly.coordinator.optimizer.learned()
+                )
+            return Sitting(
+                study=study, report=report, last_error=assembly.coordinator.last_error, is_resumed=is_resumed
+            )
         finally:
             stopped = None if reason is None else reason.value
             studies.set_state(record.id, state, now_s=self._clock.now_s(), reason=stopped)
@@ -199,20 +208,21 @@ class Control:
         caps = Caps(usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study))
         return Housekeeping(clock=self._clock, caps=caps, listener=listener, renew=renew)
 
+    def _journal(self, database: Database, record: StudyRecord, study: LoadedStudy, token: int) -> StudyJournal:
+        trials = open_trials(database, study=record.id, space=study.space, baseline=study.baseline)
+        return StudyJournal(database, study=record.id, token=token, trials=trials)
+
     def _assemble(
         self,
-        database: Database,
         record: StudyRecord,
         study: LoadedStudy,
-        token: int,
+        *,
+        journal: StudyJournal,
         housekeeping: Housekeeping,
         stack: ExitStack,
     ) -> Assembly:
-        budget = Budget(
-            clock=self._clock, usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study)
-        )
+        budget = Budget(clock=self._clock, usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study))
         factory = RunnerFactory(study, environ=self._environ, meter=budget, clock=self._clock)
-        trials = open_trials(database, study=record.id, space=study.space, baseline=study.baseline)
         executor = InProcessExecutor(
             open_runner=factory.open,
             close_runner=factory.close,
@@ -222,7 +232,7 @@ class Control:
         return assemble(
             study,
             record,
-            journal=StudyJournal(database, study=record.id, token=token, trials=trials),
+            journal=journal,
             budget=budget,
             bound=self._bound(study),
             clock=self._clock,
@@ -233,7 +243,7 @@ class Control:
     def _drive(self, assembly: Assembly, study: LoadedStudy, housekeeping: Housekeeping) -> StopReason | None:
         coordinator = assembly.coordinator
         housekeeping.begin(coordinator)
-        with _interruptible(coordinator):
+        with interruptible(coordinator):
             reason = coordinator.run()
             if study.holdout and reason not in {None, StopReason.PROVIDER}:
                 confirm(assembly, study)
@@ -253,13 +263,22 @@ def load_again(record: StudyRecord) -> LoadedStudy:
     path = Path(record.source_path)
     if not path.is_file():
         raise Conflict(f"Study {record.id} came from {path}, which is not there any more; put it back to go on.")
-    study = load_study(path)
+    study = with_seed(load_study(path), json.loads(record.spec_json)["seed"])
     if study.digest != record.digest:
         raise Conflict(
             f"Study {record.id} cannot go on: {path}, or a file that it names, changed since. Restore it, or run the "
             "changed file as a new study: it starts from what this one learned if this one has finished."
         )
     return study
+
+
+def with_seed(study: LoadedStudy, seed: int) -> LoadedStudy:
+    """Return the study with another seed of the search; its split of the cases stays."""
+    if seed == study.spec.optimization.seed:
+        return study
+    optimization = study.spec.optimization.model_copy(update={"seed": seed})
+    spec = study.spec.model_copy(update={"optimization": optimization})
+    return replace(study, spec=spec, digest=digest([study.digest, seed]))
 
 
 def _time_s(study: LoadedStudy) -> float | None:
@@ -269,26 +288,3 @@ def _time_s(study: LoadedStudy) -> float | None:
 
 def _me() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
-
-
-@contextmanager
-def _interruptible(coordinator: Coordinator) -> Iterator[None]:
-    """Let the first interrupt drain and save, and the second stop at once; nothing finished is lost by either."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    is_stopping = False
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal is_stopping
-        if is_stopping:
-            raise KeyboardInterrupt
-        is_stopping = True
-        coordinator.stop()
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

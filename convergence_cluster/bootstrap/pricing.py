@@ -50,8 +50,8 @@ class CostBound:
         where = f"{self._study.file}: "
         if self._study.spec.budget.usd is not None:
             raise SpecError(
-                f"{where}budget.usd: nothing bounds what a call of {unpriced} costs; give its price in api.prices and a "
-                "max_tokens parameter, or the most that a call may cost in budget.usd_per_call"
+                f"{where}budget.usd: nothing bounds what a call of {unpriced} costs; give its price in api.prices and "
+                "a max_tokens parameter, or the most that a call may cost in budget.usd_per_call"
             )
         is_cost_scored = any(metric.name == "cost_usd" for metric in self._study.metrics)
         if is_cost_scored and not self._study.spec.api.response.cost and not self._has_price(unpriced):

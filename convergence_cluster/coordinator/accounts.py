@@ -29,6 +29,7 @@ class Accounts:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self.spent_usd = 0.0
+        self.unknown_usd = 0.0
         self.n_attempts = 0
         self.n_unpriced = 0
         self._arms: dict[ArmId, _ArmTally] = {}
@@ -52,6 +53,7 @@ class Accounts:
         for entry in entries:
             self.n_attempts += entry.n_attempts
             self.spent_usd += entry.usd or 0.0
+            self.unknown_usd += (entry.usd or 0.0) if entry.kind == "unknown" else 0.0
             self.n_unpriced += entry.usd is None and entry.n_attempts > 0
 
     def count(self, outcome: CallOutcome, score: float | None) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from convergence_cluster.coordinator.accounts import Accounts, is_finished, settle_entry
 from convergence_cluster.coordinator.observing import Observer
-from convergence_cluster.coordinator.ordering import Order
+from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
 from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
@@ -51,6 +51,8 @@ class Coordinator:
         self.accounts = Accounts()
         self.trajectory = Trajectory()
         self.outcomes: dict[CallKey, CallOutcome] = {}
+        self.block_index: dict[CallKey, int] = {}
+        """Which decision, from 0, asked for a call."""
         self.last_error: str | None = None
         self._executor = executor
         self._journal = journal
@@ -67,6 +69,7 @@ class Coordinator:
         self._n_failed_in_a_row = 0
         self._stop: StopReason | None = None
         self._is_stopping = False
+        self._n_blocks = 0
 
     @property
     def n_in_flight(self) -> int:
@@ -130,6 +133,8 @@ class Coordinator:
     def restore_block(self, block: Block) -> None:
         """Take up a block that the search asked for in an earlier sitting."""
         self._order.ask(block)
+        self.block_index.update(dict.fromkeys(block_keys(block), self._n_blocks))
+        self._n_blocks += 1
         self.accounts.open_arm(block, now_s=self._clock.now_s())
 
     def restore_told(self, batch: Sequence[CallOutcome]) -> None:

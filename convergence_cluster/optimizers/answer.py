@@ -109,8 +109,9 @@ def answer(
     change: Interval | None,
     n_calls: int,
     rng: np.random.Generator,
+    full: bool = False,
 ) -> Recommendation:
-    """Return the recommendation."""
+    """Return the recommendation, `full` with every arm that was called."""
     n_alive = sum(state is ArmState.ALIVE for state in belief.states)
     best = best_arm(belief, objectives)
     if best is None:
@@ -136,7 +137,14 @@ def answer(
         n_arms=len(belief.states),
         n_alive=n_alive,
         n_calls=n_calls,
+        arms=tuple(estimate(int(arm)) for arm in _called(belief)) if full else (),
     )
+
+
+def _called(belief: Belief) -> NDArray[np.intp]:
+    """Return the arms that were called, by falling mean."""
+    order = np.argsort(-belief.means, kind="stable")
+    return order[belief.n_calls[order] > 0]
 
 
 def _tied(belief: Belief, best: int, broken: Floats) -> list[int]:

@@ -127,8 +127,8 @@ class RacingSearch:
         if self._n_told >= self._due:
             self._refresh()
 
-    def recommend(self) -> Recommendation:
-        """Return the answer so far. Has no effect on later decisions."""
+    def recommend(self, *, full: bool = False) -> Recommendation:
+        """Return the answer so far, `full` with every arm. Has no effect on later decisions."""
         belief = self._belief()
         best = best_arm(belief, self._problem.objectives)
         change = None
@@ -142,6 +142,7 @@ class RacingSearch:
             change=change,
             n_calls=self._n_told,
             rng=np.random.default_rng([self._problem.seed, self._n_told]),
+            full=full,
         )
 
     def learned(self) -> Mapping[str, Json]:

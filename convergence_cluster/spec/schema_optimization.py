@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from convergence_cluster.spec.section import IGNORED, Count, NonNegative, NonNegativeCount, Positive, Section, Share, at
 
+_REPEATS = 25
+
 
 class Mab(Section):
     """The bandit that decides where the next calls go."""
@@ -60,8 +62,12 @@ class Execution(Section):
     """Further attempts after a passing failure of a call."""
     deterministic: bool = False
     """The API always answers the same to the same call, so no call is repeated."""
+    reproducible: bool = False
+    """Learn from calls in the order in which they were asked for, so that the same seed and the same answers give the
+    same history on any number of workers. Costs some speed where calls differ in length."""
     max_repeats: Annotated[Count, Field(le=1000)] | None = None
-    """How often one configuration may be called on one case. Default: 1 where `deterministic`, else 3."""
+    """How often one configuration may be called on one case. Default: 1 where `deterministic`, else 25; only
+    a tie between configurations takes more than one."""
     early_stopping: EarlyStopping = Field(default_factory=EarlyStopping)
     """When enough is known."""
     experiments_per_generation: Count | None = Field(default=None, json_schema_extra=IGNORED)
@@ -80,7 +86,7 @@ class Execution(Section):
     @property
     def repeats(self) -> int:
         """How often one configuration may be called on one case."""
-        return self.max_repeats or (1 if self.deterministic else 3)
+        return self.max_repeats or (1 if self.deterministic else _REPEATS)
 
 
 class OptimizationSection(Section):

@@ -29,6 +29,8 @@ class OutputSection(Section):
     """Folder of the results, relative to the current directory."""
     save_all_experiments: bool = True
     """Write every call, not only the best configuration's."""
+    save_answers: bool = True
+    """Keep answers (cut to 4,000 characters) in the database and the reports."""
     formats: Annotated[tuple[Literal["json", "markdown", "csv", "html"], ...], OneOrMore] = (
         "json",
         "markdown",

@@ -1,0 +1,108 @@
+"""What a study takes from earlier ones of its family, and what it leaves to later ones."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from convergence_cluster.bootstrap.searching import ScoredMetrics
+from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.identity import ArmId, Json
+from convergence_cluster.domain.search import ArmEstimate, Legacy
+from convergence_cluster.reports.records import StudyReport
+from convergence_cluster.settings import Settings
+from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.storage.database import open_database
+from convergence_cluster.storage.legacy import Family, LegacyArm, LegacyStore, LegacyStudy, parameters_of
+from convergence_cluster.storage.studies import StudyRecord
+
+_MAX_ELITES = 8
+_MAX_SAVED = 200
+
+
+class Memory:
+    """The legacy as one study uses it; does nothing where the study switches it off."""
+
+    def __init__(self, study: LoadedStudy, settings: Settings, clock: Clock) -> None:
+        self._study = study
+        self._section = study.spec.legacy
+        self._path = Path(self._section.sqlite_path) if self._section.sqlite_path else settings.legacy_path
+        self._clock = clock
+
+    def recall(self) -> tuple[Legacy, str | None]:
+        """Return what the study starts from and the sentence that says so; None: legacy is off."""
+        if not self._section.enabled:
+            return Legacy(), None
+        metrics = ScoredMetrics(self._study)
+
+        def rescore(means: Mapping[str, float]) -> float | None:
+            names = {utility.name for utility in metrics.utilities}
+            return None if metrics.unscaled() or not names <= means.keys() else metrics.score(means)
+
+        evolution = self._study.spec.optimization.evolution
+        limit = evolution.elite_size if "elite_size" in evolution.model_fields_set else _MAX_ELITES
+        with open_legacy(self._path) as store:
+            inheritance = store.inherit(
+                self._family(),
+                self._study.space,
+                now_s=self._clock.now_s(),
+                limit=limit,
+                defaults=self._study.baseline,
+                rescore=rescore,
+            )
+        return inheritance.legacy, inheritance.summary
+
+    def save(self, record: StudyRecord, report: StudyReport, policy: Mapping[str, Json]) -> None:
+        """Keep the best arms of a finished study."""
+        if not self._section.enabled or not report.arms:
+            return
+        arms = sorted(report.arms, key=lambda arm: -arm.score.mean)[:_MAX_SAVED]
+        by_case = _case_scores(report, {arm.arm for arm in arms})
+        study = LegacyStudy(
+            id=record.id,
+            origin="convergence",
+            parameters=parameters_of(self._study.space),
+            policy=policy,
+            n_calls=len(report.calls),
+            finished_at_s=report.finished_at_s,
+            arms=tuple(self._arm(arm, by_case.get(arm.arm, {})) for arm in arms if arm.n_cases > 0),
+        )
+        with open_legacy(self._path) as store:
+            store.save(self._family(), study)
+
+    def _arm(self, arm: ArmEstimate, cases: Mapping[str, float]) -> LegacyArm:
+        names = [objective.name for objective in self._study.objectives]
+        means = {name: interval.mean for name, interval in zip(names, arm.objectives, strict=True)}
+        return LegacyArm(
+            configuration=arm.configuration, score=arm.score.mean, n_calls=arm.n_calls, metrics=means, cases=cases
+        )
+
+    def _family(self) -> Family:
+        api = self._study.spec.api
+        return Family(
+            name=self._section.session_id or api.name,
+            provider=api.provider or "http",
+            endpoint=api.endpoint or next((model.endpoint for model in (api.models or {}).values()), ""),
+            metrics=tuple(metric.name for metric in self._study.metrics),
+        )
+
+
+@contextmanager
+def open_legacy(path: Path) -> Iterator[LegacyStore]:
+    """Give the legacy kept in a file."""
+    database = open_database(f"sqlite:///{path.absolute().as_posix()}")
+    try:
+        yield LegacyStore(database)
+    finally:
+        database.close()
+
+
+def _case_scores(report: StudyReport, arms: set[ArmId]) -> dict[ArmId, dict[str, float]]:
+    """Return each arm's mean score by test case id."""
+    scores: dict[ArmId, dict[str, list[float]]] = {}
+    for call in report.calls:
+        outcome = call.outcome
+        if outcome.kind is OutcomeKind.OK and call.score is not None and outcome.call.arm in arms:
+            case = report.cases[outcome.call.case].id
+            scores.setdefault(outcome.call.arm, {}).setdefault(case, []).append(call.score)
+    return {arm: {case: sum(v) / len(v) for case, v in by_case.items()} for arm, by_case in scores.items()}

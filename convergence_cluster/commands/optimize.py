@@ -1,0 +1,25 @@
+"""`convergence optimize FILE`: run a study in this process."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from convergence_cluster.bootstrap.control import with_seed
+from convergence_cluster.commands.running import configure_view, open_control, show
+from convergence_cluster.spec.loading import load_study
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("study", type=Path, metavar="FILE", help="the study file (YAML or JSON)")
+    parser.add_argument("--new", action="store_true", help="start anew even if this study was interrupted before")
+    parser.add_argument("--seed", type=int, metavar="N", help="overrule optimization.seed")
+    configure_view(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the study and print the answer."""
+    study = load_study(options.study)
+    if options.seed is not None:
+        study = with_seed(study, options.seed)
+    return show(options, partial(open_control().run, study, source=options.study, is_new=options.new))

@@ -1,0 +1,17 @@
+"""`convergence resume [STUDY]`: go on with an interrupted study."""
+
+import argparse
+from functools import partial
+
+from convergence_cluster.commands.running import configure_view, open_control, show
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("id", nargs="?", metavar="STUDY", help="the study's id; default: the newest unfinished one")
+    configure_view(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Make the missing calls and print the answer."""
+    return show(options, partial(open_control().resume, options.id))

@@ -1,0 +1,112 @@
+"""What `optimize`, `submit` and `resume` share: their options, the view, the last lines, the exit code."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from convergence_cluster.bootstrap.control import Control, Sitting
+from convergence_cluster.bootstrap.environment import read_environment
+from convergence_cluster.bootstrap.housekeeping import Progress
+from convergence_cluster.bootstrap.reporting import write_report
+from convergence_cluster.commands.conditions import Condition, parse_condition
+from convergence_cluster.commands.live import choose_view
+from convergence_cluster.domain.clock import SystemClock
+from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.domain.search import StopReason
+from convergence_cluster.reports.records import StudyReport
+from convergence_cluster.reports.summary import last_lines
+from convergence_cluster.settings import read_settings
+from convergence_cluster.telemetry import configure_logging, redactor
+
+ANSWERED, FAILED, WRONG_USAGE, NO_ANSWER, CONDITION_HOLDS, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+
+def configure_view(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of every command that runs a study."""
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the results here (output.save_path)")
+    parser.add_argument("--json", action="store_true", help="print progress and answer as JSON, one object a line")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print the answer only")
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        type=parse_condition,
+        metavar="'METRIC < VALUE'",
+        help="exit with 4 if this holds for the answer: a metric, score, p_within or change; may be given often",
+    )
+
+
+def open_control() -> Control:
+    """Return the control over studies in this process, with logging set up and every secret known to it."""
+    environ = read_environment(Path.cwd(), os.environ)
+    settings = read_settings(environ)
+    names = [name for name in environ if any(word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSWORD"))]
+    configure_logging(settings.log_level, redact=redactor(environ[name] for name in names))
+    return Control(settings, environ=environ, clock=SystemClock())
+
+
+class Sit(Protocol):
+    """Runs one sitting of a study."""
+
+    def __call__(self, *, listener: Callable[[Progress], None]) -> Sitting:
+        """Run it, showing progress to the listener."""
+        ...
+
+
+def show(options: argparse.Namespace, sit: Sit) -> int:
+    """Run a sitting under the view that the options ask for; write the results; return the exit code."""
+    with choose_view(as_json=options.json, is_quiet=options.quiet) as view:
+        sitting = sit(listener=view)
+    study, report = sitting.study, sitting.report
+    paths = write_report(report, study, folder=options.output)
+    folder = options.output or Path(study.spec.output.save_path)
+    if options.json:
+        print(json.dumps(answer_facts(report, paths)), flush=True)
+    else:
+        is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+        print("\n".join(last_lines(report, saved_to=str(folder), is_unicode=is_unicode)))
+    return _exit_code(sitting, options.fail_if)
+
+
+def answer_facts(report: StudyReport, paths: list[Path]) -> Json:
+    """Return the answer as JSON."""
+    answer = report.recommendation
+    best = answer.best
+    return {
+        "event": "answer",
+        "study": report.study,
+        "stop_reason": report.stop_reason and report.stop_reason.value,
+        "best_config": best and dict(best.configuration),
+        "score": best and {"mean": best.score.mean, "low": best.score.low, "high": best.score.high},
+        "change": answer.change and {"mean": answer.change.mean, "low": answer.change.low, "high": answer.change.high},
+        "p_within": answer.p_within,
+        "tied": [dict(arm.configuration) for arm in answer.tied],
+        "calls": report.spend.n_calls,
+        "spent_usd": report.spend.usd,
+        "files": [str(path) for path in paths],
+    }
+
+
+def _exit_code(sitting: Sitting, conditions: list[Condition]) -> int:
+    report = sitting.report
+    if report.stop_reason is StopReason.PROVIDER:
+        why = sitting.last_error or "no further detail"
+        raise ConvergenceError(
+            f"the API refuses every further call: {why}\n"
+            f"What is finished is kept; mend it, then: convergence resume {report.study}"
+        )
+    if report.stop_reason is None:
+        print(f"interrupted; go on with: convergence resume {report.study}", file=sys.stderr)
+        return INTERRUPTED
+    if report.recommendation.best is None:
+        print("no configuration could be run; the report says what went wrong", file=sys.stderr)
+        return NO_ANSWER
+    held = [condition for condition in conditions if condition.holds(report)]
+    for condition in held:
+        print(f"fail-if: {condition.describe(report)}", file=sys.stderr)
+    return CONDITION_HOLDS if held else ANSWERED
