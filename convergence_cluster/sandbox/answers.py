@@ -32,14 +32,16 @@ DEFAULT_EFFORT = "medium"
 _STYLE_LENGTH = {"plain": 1.0, "concise": 0.25, "stepwise": 2.2, "expert": 1.3, "friendly": 1.5}
 _STYLE_SKILL = {
     "plain": {"arithmetic": 0.0, "facts": 0.0, "extraction": 0.0, "reasoning": 0.0},
-    "concise": {"arithmetic": -0.3, "facts": 0.5, "extraction": 0.8, "reasoning": -0.5},
+    "concise": {"arithmetic": -0.8, "facts": 0.4, "extraction": 0.6, "reasoning": -1.2},
     "stepwise": {"arithmetic": 1.5, "facts": 0.3, "extraction": 0.5, "reasoning": 1.7},
     "expert": {"arithmetic": 0.2, "facts": 0.6, "extraction": 0.1, "reasoning": 0.3},
     "friendly": {"arithmetic": -0.2, "facts": 0.0, "extraction": -0.3, "reasoning": -0.2},
 }
 _STYLE_FIT = {("sim-small", "stepwise"): -0.5, ("sim-medium", "stepwise"): 0.5, ("sim-reasoner", "stepwise"): -1.2}
 """Small models lose the thread when they think aloud; a reasoner is only disturbed by being told to."""
-_HEAT = {"arithmetic": 1.3, "facts": 0.5, "extraction": 0.7, "reasoning": 1.0}
+_HEAT = {"arithmetic": 2.0, "facts": 0.9, "extraction": 1.2, "reasoning": 1.6}
+_DECIDEDNESS = 3.0
+"""How sharply a question is easy or hard for a model: most are nearly always or hardly ever answered right."""
 _EFFORT_SKILL = {"low": 0.0, "medium": 0.9, "high": 1.2}
 _EFFORT_TOKENS = {"low": 60.0, "medium": 220.0, "high": 700.0}
 _NORMAL = NormalDist()
@@ -74,7 +76,7 @@ def p_right(setting: Setting, question: Question) -> float:
         temperature = DEFAULT_TEMPERATURE if setting.temperature is None else setting.temperature
         weakness = 1.6 - 0.3 * model.ability
         logit -= _HEAT[question.category] * weakness * (temperature - 0.2) ** 2
-    return 0.01 + 0.98 / (1.0 + math.exp(-1.5 * logit))
+    return 0.01 + 0.98 / (1.0 + math.exp(-_DECIDEDNESS * logit))
 
 
 @cache

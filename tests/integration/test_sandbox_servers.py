@@ -413,7 +413,7 @@ def test_the_truth_is_printed_with_the_optimum_first() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert "SIMULATION, landscape quickstart: 252 configurations, 32 test cases" in done.stdout
-    assert "  1  0.7754   0.9151       135.3" in done.stdout
+    assert "  1  0.8067   0.9674       135.3" in done.stdout
 
 
 def test_an_endpoint_of_a_study_starts_the_server_that_it_names() -> None:
