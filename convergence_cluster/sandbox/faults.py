@@ -32,6 +32,8 @@ class Faults:
     """`slow_s` is added to the latency; may meet any other fault."""
     slow_s: float = 5.0
     retry_after_s: float = 1.0
+    requests_per_s: float = 0.0
+    """A real limit: faster requests get 429 with the seconds until the next is admitted; 0: none."""
     first_attempts: int = 0
     """Only so many first attempts of each key meet faults, so that the next one succeeds; 0: all may."""
     infeasible: tuple[str, ...] = ()
@@ -44,8 +46,8 @@ class Faults:
                 raise ValueError(f"{name}: {share} is not a share; expected a number from 0 to 1")
         if sum(shares[name] for name in SHARES) > 1.0 + 1e-9:
             raise ValueError(f"the shares of {', '.join(SHARES)} sum to more than 1")
-        if self.slow_s < 0.0 or self.retry_after_s < 0.0:
-            raise ValueError("slow_s and retry_after_s are seconds; expected at least 0")
+        if min(self.slow_s, self.retry_after_s, self.requests_per_s) < 0.0:
+            raise ValueError("slow_s, retry_after_s and requests_per_s: expected at least 0")
 
     @property
     def is_calm(self) -> bool:

@@ -21,10 +21,12 @@ from convergence_cluster.sandbox.chat import (
 from convergence_cluster.sandbox.faults import Faults
 from convergence_cluster.sandbox.landscapes import Landscape
 from convergence_cluster.sandbox.models import MODELS, prices
+from convergence_cluster.sandbox.pace import Pace
 from convergence_cluster.sandbox.reply import Reply
 from convergence_cluster.sandbox.wire import HttpRequest, HttpResponse
 
 _UNKNOWN = "This is a simulation: it only knows the questions of its own case file, and this is none of them."
+_TOO_FAST = "Rate limit reached in this simulation."
 _CLIENT_GONE = 499
 
 
@@ -45,6 +47,7 @@ class LlmSandbox:
         self._speed = speed
         self._latency_s = latency_s
         self._faults = faults or Faults()
+        self._pace = Pace(self._faults.requests_per_s)
         self._books = Accounting()
         self._draws: Counter[str] = Counter()
         self._started_cpu_s = time.process_time()
@@ -76,6 +79,7 @@ class LlmSandbox:
         try:
             chat = read_chat(request.body)
             self._check(chat)
+            self._admit(started_s)
             repeat = self._repeat(key, book)
             case = self._case_of(chat.question)
             usd, response = self._answer(chat, case, repeat, attempt)
@@ -123,9 +127,9 @@ class LlmSandbox:
         return self._faults.choose(chance[0], attempt), slow_s
 
     def _failure(self, fault: str, slow_s: float) -> HttpResponse:
-        response = _failed(_FAILURES[fault])
+        kind = _FAILURES[fault]
         retry = f"retry-after: {self._faults.retry_after_s:g}\r\n" if fault == "rate_limited" else ""
-        return HttpResponse(response.body, response.status, retry, slow_s)
+        return HttpResponse(error_body(kind), kind.status, retry, slow_s)
 
     def _check(self, chat: ChatRequest) -> None:
         """Raise what a real API says to a request that it does not accept."""
@@ -140,6 +144,11 @@ class LlmSandbox:
         if param is not None:
             message = f"Unsupported value: '{param}' does not support this value with model '{setting.model}'."
             raise ChatError(400, message, param=param, code="unsupported_value")
+
+    def _admit(self, now_s: float) -> None:
+        wait_s = self._pace.wait_s(now_s)
+        if wait_s > 0.0:
+            raise ChatError(429, _TOO_FAST, kind="requests", code="rate_limit_exceeded", retry_after_s=wait_s)
 
     def _repeat(self, key: str | None, book: str) -> int:
         """Return the number that a key ends in, else how often this body was answered before."""
@@ -178,15 +187,14 @@ class LlmSandbox:
             if not isinstance(changes, dict):
                 return _failed(ChatError(400, "expected an object of faults"))
             self._faults = self._faults.changed(changes)
+            self._pace = Pace(self._faults.requests_per_s)
         except ValueError as error:
             return _failed(ChatError(400, str(error)))
         return _json(asdict(self._faults))
 
 
 _FAILURES: Mapping[str, ChatError] = {
-    "rate_limited": ChatError(
-        429, "Rate limit reached in this simulation.", kind="requests", code="rate_limit_exceeded"
-    ),
+    "rate_limited": ChatError(429, _TOO_FAST, kind="requests", code="rate_limit_exceeded"),
     "overloaded": ChatError(503, "The simulated engine is overloaded.", kind="server_error"),
     "server_error": ChatError(500, "The simulated server had an error.", kind="server_error"),
     "no_money": ChatError(
@@ -197,7 +205,8 @@ _FAILURES: Mapping[str, ChatError] = {
 
 
 def _failed(error: ChatError) -> HttpResponse:
-    return HttpResponse(error_body(error), error.status)
+    retry = "" if error.retry_after_s is None else f"retry-after: {error.retry_after_s:.3f}\r\n"
+    return HttpResponse(error_body(error), error.status, retry)
 
 
 def _json(value: Mapping[str, object]) -> HttpResponse:

@@ -70,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         shares.add_argument(f"--{name.replace('_', '-')}", type=float, default=0.0, metavar="SHARE")
     shares.add_argument("--slow-s", type=float, default=5.0, help="what a slow answer takes longer")
     shares.add_argument("--retry-after-s", type=float, default=1.0, help="what a 429 asks for")
+    shares.add_argument("--requests-per-s", type=float, default=0.0, help="a real limit; 0: none")
     shares.add_argument("--first-attempts", type=int, default=0, help="only these attempts of a call; 0: all")
     shares.add_argument("--infeasible", action="append", default=[], metavar="PARAMETER", help="answer 400 to it")
     return parser
@@ -81,7 +82,7 @@ def faults_of(options: argparse.Namespace) -> Faults:
     Raises:
         ValueError: a share is not one.
     """
-    names = (*SHARES, "slow", "slow_s", "retry_after_s", "first_attempts", "infeasible")
+    names = (*SHARES, "slow", "slow_s", "retry_after_s", "requests_per_s", "first_attempts", "infeasible")
     return Faults().changed({name: getattr(options, name) for name in names})
 
 

@@ -298,6 +298,19 @@ def test_faults_come_in_their_share_and_differ_between_attempts(calm: Sandbox) -
     assert set(again) == {200, 500}
 
 
+def test_faster_than_the_limit_is_told_when_to_come_back(calm: Sandbox) -> None:
+    calm.faults(requests_per_s=4)
+
+    answers = [calm.chat(chat_body()) for _ in range(8)]
+    refused = [answer for answer in answers if answer.status == 429]
+    time.sleep(float(refused[-1].headers["retry-after"]))
+
+    assert [answer.status for answer in answers[:4]] == [200] * 4
+    assert len(refused) >= 3
+    assert all(0 < float(answer.headers["retry-after"]) <= 0.25 for answer in refused)
+    assert calm.chat(chat_body()).status == 200
+
+
 def test_a_call_succeeds_after_its_first_attempts_failed(calm: Sandbox) -> None:
     calm.faults(overloaded=1.0, first_attempts=2)
 

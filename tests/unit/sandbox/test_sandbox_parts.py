@@ -15,6 +15,7 @@ from convergence_cluster.sandbox.endpoint import arguments_of
 from convergence_cluster.sandbox.faults import Faults
 from convergence_cluster.sandbox.landscapes import landscape
 from convergence_cluster.sandbox.models import prices
+from convergence_cluster.sandbox.pace import Pace
 from convergence_cluster.sandbox.questions import as_test_cases, quickstart_questions
 from convergence_cluster.sandbox.setting import style_of
 from convergence_cluster.sandbox.truth import weighting_of
@@ -48,6 +49,23 @@ def test_only_first_attempts_meet_faults_where_asked() -> None:
 def test_impossible_faults_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Faults().changed(changes)
+
+
+def test_a_pace_admits_its_rate_after_one_seconds_worth_at_once() -> None:
+    pace = Pace(10.0)
+
+    admitted = sum(pace.wait_s(step / 100.0) == 0.0 for step in range(501))
+
+    assert admitted == pytest.approx(10 + 50, abs=1)
+    assert Pace(0.0).wait_s(0.0) == 0.0
+
+
+def test_a_pace_says_how_long_to_wait() -> None:
+    pace = Pace(2.0)
+    waits = [pace.wait_s(5.0) for _ in range(3)]
+
+    assert waits == [0.0, 0.0, 0.5]
+    assert pace.wait_s(5.5) == 0.0
 
 
 @pytest.mark.parametrize("codec", sorted(TAKES))
