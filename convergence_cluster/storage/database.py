@@ -33,6 +33,7 @@ class Database:
     """An open database whose schema is current. Safe to share between threads."""
 
     engine: Engine
+    _reader: Engine
     _writer: Engine
 
     @property
@@ -62,7 +63,7 @@ class Database:
         Raises:
             ConvergenceError: the database cannot be read; the message says why.
         """
-        with _translated(self.engine), self.engine.connect() as connection:
+        with _translated(self.engine), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -96,7 +97,7 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
     """
     parsed = _parsed(url)
     engine = _engine(parsed, busy_timeout_s)
-    database = Database(engine=engine, _writer=engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"}))
+    database = _database(engine)
     try:
         with database.read() as connection:
             version = stored_version(connection)
@@ -108,6 +109,12 @@ def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
         database.close()
         raise
     return database
+
+
+def _database(engine: Engine) -> Database:
+    if engine.dialect.name == "sqlite":
+        return Database(engine=engine, _reader=engine, _writer=engine.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"}))
+    return Database(engine=engine, _reader=engine.execution_options(isolation_level="REPEATABLE READ"), _writer=engine)
 
 
 def _parsed(url: str) -> URL:

@@ -1,6 +1,8 @@
 """The durable record of one study: events, calls and ledger in single transactions behind a fence."""
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -25,6 +27,8 @@ from convergence_cluster.storage.encoding import (
 from convergence_cluster.storage.leases import check_fence
 from convergence_cluster.storage.schema import LOCAL_OWNER
 
+_N_AT_ONCE = 5000
+"""Rows read and decoded together: enough for speed, few enough for memory."""
 _EVENT_COLUMNS = ("study", "seq", "owner", "kind", "body")
 _ARM_COLUMNS = ("study", "arm", "owner", "configuration")
 
@@ -88,23 +92,19 @@ class StudyJournal:
 
     def read(self) -> History:
         """Return everything that was appended, all three in the order in which they were written."""
-        with self._database.read() as connection:
+        with _collector_paused(), self._database.read() as connection:
             arms = connection.exec_driver_sql(self._sql.read_arms, (self._study,)).all()
+            configurations = dict(zip((row[0] for row in arms), parse_all([row[1] for row in arms]), strict=True))
             events = connection.exec_driver_sql(self._sql.read_events, (self._study,)).all()
-            calls = connection.exec_driver_sql(self._sql.read_calls, (self._study,)).all()
-            ledger = connection.exec_driver_sql(self._sql.read_ledger, (self._study,)).all()
-        configurations = dict(zip((row[0] for row in arms), parse_all([row[1] for row in arms]), strict=True))
-        bodies = parse_all([row[1] for row in events])
-        details = parse_all([row[-1] for row in calls])
-        outcomes: dict[CallKey, CallOutcome] = {
-            (row[1], row[2], row[3]): decode_call(row, detail, configurations)
-            for row, detail in zip(calls, details, strict=True)
-        }
-        return History(
-            events=tuple(decode_event(row[0], body, configurations) for row, body in zip(events, bodies, strict=True)),
-            outcomes=outcomes,
-            ledger=tuple(map(decode_ledger, ledger)),
-        )
+            ledger = connection.exec_driver_sql(self._sql.read_ledger, (self._study,))
+            return History(
+                events=tuple(
+                    decode_event(row[0], body, configurations)
+                    for row, body in zip(events, parse_all([row[1] for row in events]), strict=True)
+                ),
+                outcomes=self._read_calls(connection, configurations),
+                ledger=tuple(map(decode_ledger, ledger)),
+            )
 
     def record_arms(self, arms: Sequence[ArmRecord]) -> None:
         """Write arms as Optuna trials, replacing earlier records of the same arms; without trials, do nothing.
@@ -117,6 +117,16 @@ class StudyJournal:
         with self._database.write() as connection:
             check_fence(connection, self._study, self._token)
             self._trials.write(connection, arms)
+
+    def _read_calls(
+        self, connection: Connection, configurations: Mapping[int, Configuration]
+    ) -> dict[CallKey, CallOutcome]:
+        rows = connection.exec_driver_sql(self._sql.read_calls, (self._study,))
+        return {
+            (row[1], row[2], row[3]): decode_call(row, detail, configurations)
+            for some in rows.partitions(_N_AT_ONCE)
+            for row, detail in zip(some, parse_all([row[-1] for row in some]), strict=True)
+        }
 
     def _append(
         self,
@@ -184,6 +194,18 @@ class StudyJournal:
             if outcome.call.study != self._study:
                 raise Conflict(f"A call of study {outcome.call.study} cannot be written to study {self._study}.")
             yield outcome
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep Python from walking through everything read so far again and again: nothing of it is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class _Statements:

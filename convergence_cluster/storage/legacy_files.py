@@ -13,7 +13,8 @@ from typing import Any
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import Json, canonical_json
 from convergence_cluster.storage.encoding import dumps
-from convergence_cluster.storage.legacy import Family, LegacyArm, LegacyStore, LegacyStudy
+from convergence_cluster.storage.legacy import LegacyStore
+from convergence_cluster.storage.legacy_records import Family, LegacyArm, LegacyStudy
 
 FORMAT = "convergence-legacy"
 FORMAT_VERSION = 1

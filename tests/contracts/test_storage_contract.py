@@ -283,6 +283,28 @@ def test_a_claim_waits_for_the_append_under_way_and_then_fences_it(database: Dat
     assert sorted(case for _, case, _ in heir.read().outcomes) == written
 
 
+def test_a_reader_beside_a_writer_sees_whole_transactions(database: Database) -> None:
+    study = new_study(database)
+    journal = claimed(database, study)
+    done = threading.Event()
+
+    def write() -> None:
+        for number in range(150):
+            journal.append(events=[asked(number, 0)], outcomes=[outcome(study, number)])
+        done.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    sizes = []
+    while not done.is_set():
+        history = StudyJournal(database, study=study, token=0).read()
+        sizes.append((len(history.events), len(history.outcomes)))
+    thread.join()
+
+    assert all(n_events == n_outcomes for n_events, n_outcomes in sizes)
+    assert sizes == sorted(sizes)
+
+
 def test_a_released_study_can_be_claimed_and_the_old_token_is_worth_nothing(database: Database) -> None:
     study = new_study(database)
     leases = Leases(database)

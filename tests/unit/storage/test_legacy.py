@@ -12,7 +12,7 @@ import pytest
 from convergence_cluster.domain.errors import ConvergenceError, NotFound
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.storage.database import open_database
-from convergence_cluster.storage.legacy import Family, LegacyArm, LegacyStore, LegacyStudy, parameters_of
+from convergence_cluster.storage.legacy import LegacyStore
 from convergence_cluster.storage.legacy_files import (
     Imported,
     audit_rows,
@@ -20,6 +20,7 @@ from convergence_cluster.storage.legacy_files import (
     import_file,
     winner_rows,
 )
+from convergence_cluster.storage.legacy_records import Family, LegacyArm, LegacyStudy, parameters_of
 
 FAMILY = Family(
     name="support-bot",
