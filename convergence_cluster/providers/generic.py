@@ -14,7 +14,7 @@ from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.faults import fault, message_of
-from convergence_cluster.providers.http import Endpoint, HttpTransport, Reply
+from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.templates import Render, Scope, compile_json, scope_of
 from convergence_cluster.providers.usage import count, read_finish, read_usage
 
@@ -65,7 +65,7 @@ class GenericProvider:
     def __init__(
         self,
         *,
-        transport: HttpTransport,
+        transport: Transport,
         endpoint: Endpoint,
         clock: Clock,
         request: RequestRule | None = None,

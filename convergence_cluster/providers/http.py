@@ -10,7 +10,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 import httpx
@@ -93,6 +93,20 @@ class Reply:
             configuration=configuration,
             now_s=now_s,
         )
+
+
+class Transport(Protocol):
+    """What an adapter needs: one attempt on the wire."""
+
+    async def exchange(
+        self, endpoint: Endpoint, *, url: str | None = None, headers: Mapping[str, str], content: bytes | None
+    ) -> Reply:
+        """Send one attempt and return the whole answer, whatever its status. `url` replaces the endpoint's own."""
+        ...
+
+    async def close(self) -> None:
+        """Free the connections."""
+        ...
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -13,7 +13,7 @@ from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import PermanentError, TransientError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.generic import compile_path, fault_in_body, to_bytes
-from convergence_cluster.providers.http import Endpoint, HttpTransport, Reply
+from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
 from convergence_cluster.providers.usage import read_finish, read_usage
 
@@ -40,9 +40,7 @@ class ChatRule:
 class OpenAIChatProvider:
     """Sends attempts to one chat completions endpoint."""
 
-    def __init__(
-        self, *, transport: HttpTransport, endpoint: Endpoint, clock: Clock, rule: ChatRule | None = None
-    ) -> None:
+    def __init__(self, *, transport: Transport, endpoint: Endpoint, clock: Clock, rule: ChatRule | None = None) -> None:
         self._transport = transport
         self._endpoint = endpoint
         self._clock = clock

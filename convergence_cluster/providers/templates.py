@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
 from jinja2.nodes import Output, TemplateData
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.errors import PermanentError, SpecError
@@ -35,7 +35,7 @@ class _Omit:
 OMIT = _Omit()
 
 
-class _Environment(SandboxedEnvironment):
+class _Environment(ImmutableSandboxedEnvironment):
     """Reads `case.items` as the key `items`, not as a method of the mapping."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:

@@ -1,0 +1,83 @@
+"""What refusals mean."""
+
+from typing import Any
+
+import pytest
+
+from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
+from convergence_cluster.providers.faults import fault, message_of, named_parameter
+
+CONFIGURATION = {"model": "m-large", "temperature": 1.7, "effort": "xhigh", "max_tokens": 64}
+
+
+def fault_of(status: int, body: Any, text: str = "") -> ConvergenceError:
+    return fault(
+        status=status, headers={}, body=body, text=text, where="POST h/p", configuration=CONFIGURATION, now_s=0.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"error": {"message": "No."}}, "No."),
+        ({"error": "No."}, "No."),
+        ({"success": False, "error": "No.", "code": "X"}, "No."),
+        ({"object": "error", "message": "No."}, "No."),
+        ([{"error": {"message": "No."}}], "No."),
+        ({"detail": "No."}, "No."),
+        ({"detail": [{"loc": ["body", "n"], "msg": "No."}]}, "body.n: No."),
+        ({"error": {"type": "rate-limit-exceeded"}}, "rate-limit-exceeded"),
+        ({"unrelated": 1}, ""),
+        (None, ""),
+    ],
+)
+def test_the_sentence_is_found_in_every_envelope(body: Any, expected: str) -> None:
+    assert message_of(body) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "expected"),
+    [
+        ({"error": {"param": "temperature"}}, "", "temperature"),
+        ({"error": {"param": "generation_config.temperature"}}, "", "temperature"),
+        ({"error": {"param": "reasoning.effort"}}, "", "effort"),
+        ({"error": {"param": "messages[0].content"}}, "temperature is fine", None),
+        ({}, "This model does not support effort level 'xhigh'. Supported levels: high, low, max, medium.", "effort"),
+        ({}, "`max_tokens` must be at most 32", "max_tokens"),
+        ({}, "max_tokens_per_day reached", None),
+        ({}, "The model is overloaded with input", None),
+        ({}, "Unknown 'model': m-large", "model"),
+        ({"error": {"code": "model_not_found"}}, "m-large does not exist", "model"),
+    ],
+)
+def test_the_parameter_at_fault_is_found(body: Any, message: str, expected: str | None) -> None:
+    assert named_parameter(body, message, CONFIGURATION) == expected
+
+
+def test_the_message_names_parameter_and_value() -> None:
+    assert "(parameter 'temperature' = 1.7)" in str(fault_of(400, {"error": {"message": "no", "param": "temperature"}}))
+
+
+def test_geminis_minute_quota_is_waited_for_and_its_daily_one_is_parked() -> None:
+    message = "You exceeded your current quota, please check your plan and billing details."
+
+    def quota(name: str, *more: Any) -> Any:
+        violation = {"quotaMetric": "generate_requests", "quotaId": name}
+        details = [{"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [violation]}, *more]
+        return {"error": {"code": 429, "message": message, "status": "RESOURCE_EXHAUSTED", "details": details}}
+
+    delay = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "31s"}
+    by_minute = fault_of(429, quota("GenerateRequestsPerMinutePerProjectPerModel", delay))
+    by_day = fault_of(429, quota("GenerateRequestsPerDayPerProjectPerModel"))
+
+    assert isinstance(by_minute, TransientError)
+    assert (by_minute.kind, by_minute.retry_after_s) == ("error", 31.0)
+    assert isinstance(by_day, TransientError)
+    assert by_day.kind == "parked"
+
+
+def test_a_long_message_is_cut() -> None:
+    caught = fault_of(418, None, text="a" * 10_000)
+
+    assert type(caught) is PermanentError
+    assert len(str(caught)) < 400

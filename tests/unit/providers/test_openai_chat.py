@@ -1,0 +1,149 @@
+"""Chat completions."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from convergence_cluster.domain.calls import Answer
+from convergence_cluster.domain.errors import PermanentError, TransientError
+from convergence_cluster.providers.http import Endpoint
+from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
+from tests.unit.metering.virtual_time import FixedClock
+from tests.unit.providers.fakes import MemoryTransport, request
+
+ANSWER: dict[str, Any] = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
+
+
+def send(
+    configuration: Mapping[str, Any],
+    case_input: Mapping[str, Any],
+    *,
+    rule: ChatRule | None = None,
+    body: Any = None,
+) -> tuple[Any, Answer]:
+    transport = MemoryTransport(json.dumps(ANSWER if body is None else body).encode())
+    provider = OpenAIChatProvider(transport=transport, endpoint=Endpoint(url="x"), clock=FixedClock(), rule=rule)
+    answer = asyncio.run(provider.send(request(configuration, case_input)))
+    return transport.sent, answer
+
+
+def sent(configuration: Mapping[str, Any], case_input: Mapping[str, Any], rule: ChatRule | None = None) -> Any:
+    return send(configuration, case_input, rule=rule)[0]
+
+
+def answered(body: Any, rule: ChatRule | None = None) -> Answer:
+    return send({}, {"prompt": "x"}, body=body, rule=rule)[1]
+
+
+@pytest.mark.parametrize("key", ["prompt", "question", "input", "text", "query"])
+def test_a_text_of_the_case_is_the_user_message(key: str) -> None:
+    assert sent({"model": "m"}, {key: "Why?", "context": "unused"}) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Why?"}],
+    }
+
+
+def test_messages_of_the_case_go_as_they_are_with_its_other_keys() -> None:
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}]
+
+    assert sent({"model": "m", "n": 2}, {"messages": messages, "user": "u", "n": 1}) == {
+        "model": "m",
+        "n": 2,
+        "user": "u",
+        "messages": messages,
+    }
+
+
+def test_a_system_prompt_takes_the_place_of_the_cases_own() -> None:
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Why?"}]
+
+    body = sent({"system_prompt": "Be brief."}, {"messages": messages})
+
+    assert body == {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]}
+
+
+def test_a_prompt_template_is_rendered_over_the_case() -> None:
+    body = sent({"prompt_template": "{{ case.q }} ({{ params.n }})", "n": 3}, {"q": "Why?", "context": "unused"})
+
+    assert body == {"n": 3, "messages": [{"role": "user", "content": "Why? (3)"}]}
+
+
+def test_a_prompt_template_without_a_variable_is_a_message_too() -> None:
+    assert sent({"prompt_template": "Hello."}, {"q": "Why?"})["messages"] == [{"role": "user", "content": "Hello."}]
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+def test_the_token_limit_goes_under_the_name_that_the_study_says(name: str) -> None:
+    other = ({"max_tokens", "max_completion_tokens"} - {name}).pop()
+
+    assert sent({name: 64}, {"prompt": "x"})[name] == 64
+    renamed = sent({name: 64}, {"prompt": "x"}, ChatRule(max_tokens_name=other))
+    assert renamed[other] == 64
+    assert name not in renamed
+
+
+def test_fixed_fields_are_templates_that_parameters_overrule() -> None:
+    rule = ChatRule(body={"model": "fixed", "user": "{{ case.id }}", "seed": "{{ params.s | default(omit) }}"})
+
+    assert sent({"model": "searched"}, {"prompt": "x"}, rule) == {
+        "model": "searched",
+        "user": "one",
+        "messages": [{"role": "user", "content": "x"}],
+    }
+
+
+def test_a_case_without_a_text_names_what_was_expected() -> None:
+    with pytest.raises(PermanentError, match=r"test case 'one' has \['q'\] .* expected one of messages, prompt"):
+        sent({}, {"q": "Why?"})
+
+
+def test_the_result_field_is_honoured() -> None:
+    answer = answered(ANSWER | {"extra": {"score": 3}}, ChatRule(result="extra.score"))
+
+    assert (answer.text, answer.result) == ("hi", 3)
+
+
+def test_chunks_of_text_are_joined_without_the_reasoning() -> None:
+    content = [
+        {"type": "thinking", "thinking": [{"text": "hm"}]},
+        {"type": "text", "text": "4"},
+        {"type": "text", "text": "2"},
+    ]
+
+    assert answered({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}).text == "42"
+
+
+def test_tool_calls_are_the_text_of_an_answer_without_one() -> None:
+    calls = [{"id": "c1", "function": {"name": "f", "arguments": "{}"}}]
+
+    answer = answered({"choices": [{"message": {"content": None, "tool_calls": calls}, "finish_reason": "tool_calls"}]})
+
+    assert json.loads(answer.text) == calls
+
+
+@pytest.mark.parametrize("body", [{}, {"choices": []}, {"choices": [{"finish_reason": "stop"}]}, [], "text", 7])
+def test_an_answer_without_a_message_is_worth_another_attempt(body: Any) -> None:
+    with pytest.raises(TransientError, match="no message"):
+        answered(body)
+
+
+def test_an_error_as_finish_reason_is_worth_another_attempt() -> None:
+    with pytest.raises(TransientError, match="stopped with an error"):
+        answered({"choices": [{"message": {"content": "ha"}, "finish_reason": "error"}]})
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"cost": 0.25}, 0.25),
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.5}}, 0.5),
+        ({"cost": 0.25, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.5}}, 0.25),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_cost_that_openrouter_reports_is_taken(usage: Any, expected: float | None) -> None:
+    assert answered(ANSWER | {"usage": usage}).cost_usd == expected
