@@ -16,6 +16,7 @@ from convergence_cluster.domain.identity import Json
 from convergence_cluster.evaluators.expectations import as_texts, expected_under
 
 Options = Mapping[str, Json]
+_NO_WORD = re.compile(r"[\W_]+")
 
 
 def exact(answer: str, expected: Json, options: Options) -> float:
@@ -55,13 +56,13 @@ def levenshtein(answer: str, expected: Json, options: Options) -> float:
 
 
 def token_sort(answer: str, expected: Json, options: Options) -> float:
-    """Similarity of the words in any order, to the nearest expected text."""
-    return _best(answer, expected, options, lambda a, b: fuzz.token_sort_ratio(a, b) / 100.0)
+    """Similarity of the words in any order, punctuation aside, to the nearest expected text."""
+    return _best(answer, expected, options, _on_words(fuzz.token_sort_ratio))
 
 
 def token_set(answer: str, expected: Json, options: Options) -> float:
-    """Similarity of the sets of words: 1 where one text has all words of the other."""
-    return _best(answer, expected, options, lambda a, b: fuzz.token_set_ratio(a, b) / 100.0)
+    """Similarity of the sets of words, punctuation aside: 1 where one text has all words of the other."""
+    return _best(answer, expected, options, _on_words(fuzz.token_set_ratio))
 
 
 def length(answer: str, expected: Json, options: Options) -> float:
@@ -79,6 +80,13 @@ def length(answer: str, expected: Json, options: Options) -> float:
     if low is not None and n_units < low:
         return n_units / float(low)
     return float(high) / n_units if high is not None and n_units > high else 1.0
+
+
+def _on_words(ratio: Callable[[str, str], float]) -> Callable[[str, str], float]:
+    def similarity(a: str, b: str) -> float:
+        return 1.0 if a == b else ratio(_NO_WORD.sub(" ", a), _NO_WORD.sub(" ", b)) / 100.0
+
+    return similarity
 
 
 def _best(answer: str, expected: Json, options: Options, similarity: Callable[[str, str], float]) -> float:

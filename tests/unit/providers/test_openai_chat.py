@@ -107,11 +107,8 @@ def test_the_result_field_is_honoured() -> None:
 
 
 def test_chunks_of_text_are_joined_without_the_reasoning() -> None:
-    content = [
-        {"type": "thinking", "thinking": [{"text": "hm"}]},
-        {"type": "text", "text": "4"},
-        {"type": "text", "text": "2"},
-    ]
+    texts = [{"type": "text", "text": digit} for digit in "42"]
+    content = [{"type": "thinking", "thinking": [{"text": "hm"}]}, *texts]
 
     assert answered({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}).text == "42"
 
