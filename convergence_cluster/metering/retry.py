@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import stamina
+from stamina.instrumentation import set_on_retry_hooks
 
 from convergence_cluster.domain.errors import TransientError
 
@@ -50,6 +51,11 @@ class Tally:
         """Attempts sent that ended without an answer, which the provider may bill all the same."""
         self.waited_s = 0.0
         """Spent between attempts and in rate limiters."""
+
+
+def silence_stamina() -> None:
+    """Keep stamina from printing a line for every retry, process-wide; outcomes count them. For entry points."""
+    set_on_retry_hooks(())
 
 
 async def with_retries(

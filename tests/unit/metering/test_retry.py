@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stamina.instrumentation import set_on_retry_hooks
 
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
-from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
+from convergence_cluster.metering.retry import RetryPolicy, Tally, silence_stamina, with_retries
 from tests.unit.metering.virtual_time import now_s, run
 
 
@@ -109,6 +110,16 @@ def test_each_attempt_beyond_the_first_asks_for_money() -> None:
 
     assert isinstance(answer, TransientError)
     assert len(sent_at_s) == 2
+
+
+def test_silenced_retries_print_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    silence_stamina()
+    try:
+        attempt(TransientError("quiet please"))
+    finally:
+        set_on_retry_hooks(None)
+
+    assert capsys.readouterr() == ("", "")
 
 
 @given(
