@@ -70,9 +70,7 @@ def _passing(status: int, said: str, wait_s: float | None, is_daily: bool) -> Tr
 
 
 def _is_daily(body: Json, message: str) -> bool:
-    violations = (
-        str(violation) for detail in error_details(body) for violation in detail.get("violations") or () if violation
-    )
+    violations = (str(detail.get("violations")) for detail in error_details(body))
     return any(_PER_DAY.search(text) for text in (message, *violations))
 
 
@@ -85,7 +83,7 @@ def message_of(body: Json) -> str:
     if not isinstance(body, Mapping):
         return ""
     if "msg" in body and "loc" in body:
-        return f"{'.'.join(str(part) for part in body['loc'] or ())}: {body['msg']}"
+        return f"{_dotted(body['loc'])}: {body['msg']}"
     found = (message_of(body[key]) for key in ("error", *_MESSAGE_KEYS) if body.get(key))
     return next((text for text in found if text), "")
 
@@ -123,8 +121,12 @@ def _blamed(body: Json) -> Iterator[str]:
         yield param
     detail = body.get("detail")
     for item in detail if isinstance(detail, list) else ():
-        if isinstance(item, Mapping) and isinstance(item.get("loc"), list):
-            yield ".".join(str(part) for part in item["loc"])
+        if isinstance(item, Mapping) and "loc" in item:
+            yield _dotted(item["loc"])
+
+
+def _dotted(path: Json) -> str:
+    return ".".join(str(part) for part in path) if isinstance(path, list) else str(path)
 
 
 def _mentions(message: str, name: str) -> bool:

@@ -16,7 +16,7 @@ from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.faults import fault, message_of
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.templates import Render, Scope, compile_json, scope_of
-from convergence_cluster.providers.usage import count, read_finish, read_usage
+from convergence_cluster.providers.usage import amount, count, read_finish, read_usage
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _FORM = "application/x-www-form-urlencoded"
@@ -196,7 +196,7 @@ class ResponseReader:
 
     def _read_cost(self, body: Json) -> float | None:
         terms = [(read(body), usd) for read, usd in self._costs if read is not None]
-        known = [float(n) * usd for n, usd in terms if isinstance(n, int | float) and not isinstance(n, bool)]
+        known = [number * usd for value, usd in terms if (number := amount(value)) is not None]
         return sum(known) if known and len(known) == len(terms) else None
 
 

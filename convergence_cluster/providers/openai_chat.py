@@ -15,7 +15,7 @@ from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.generic import compile_path, fault_in_body, to_bytes
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
-from convergence_cluster.providers.usage import read_finish, read_usage
+from convergence_cluster.providers.usage import amount, read_finish, read_usage
 
 _TEXT_KEYS = ("prompt", "question", "input", "text", "query")
 _MAX_TOKENS = frozenset({"max_tokens", "max_completion_tokens"})
@@ -167,9 +167,8 @@ def _content(content: Json) -> str:
 
 def _reported_cost(usage: Json) -> float | None:
     """Return OpenRouter's `usage.cost` in USD; with the user's own upstream key, that key's cost comes on top."""
-    if not isinstance(usage, Mapping) or not isinstance(usage.get("cost"), int | float):
+    if not isinstance(usage, Mapping) or (cost := amount(usage.get("cost"))) is None:
         return None
     details = usage.get("cost_details")
-    upstream = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
-    is_own_key = bool(usage.get("is_byok")) and isinstance(upstream, int | float)
-    return float(usage["cost"]) + (float(upstream) if is_own_key and upstream else 0.0)
+    upstream = amount(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    return cost + (upstream or 0.0) if usage.get("is_byok") else cost

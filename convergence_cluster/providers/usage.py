@@ -1,5 +1,6 @@
 """Tokens and finish reasons in the words of each vendor, read into ours."""
 
+import sys
 from collections.abc import Mapping
 
 from convergence_cluster.domain.calls import Finish, Usage
@@ -66,9 +67,16 @@ def _anthropic(usage: Mapping[str, Json]) -> Usage:
     )
 
 
+def amount(value: Json) -> float | None:
+    """Return a number that is finite and not negative, or None where a provider writes anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= sys.float_info.max else None
+
+
 def count(value: Json) -> int:
     """Return a count of tokens; 0 where a provider writes null, a text or a negative number."""
-    return max(0, int(value)) if isinstance(value, int | float) and not isinstance(value, bool) else 0
+    return int(amount(value) or 0.0)
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

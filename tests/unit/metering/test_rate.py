@@ -27,7 +27,7 @@ def most_in_a_minute(started: list[float]) -> int:
     return max(sum(1 for other in started if 0.0 <= other - first < 60.0 - 1e-6) for first in started)
 
 
-@pytest.mark.parametrize("rpm", [1, 6, 60, 500, 3000])
+@pytest.mark.parametrize("rpm", [1, 6, 60, 500])
 def test_no_minute_holds_more_requests_than_allowed(rpm: int) -> None:
     started = run(starts(RateLimiter(rpm=rpm), 3 * rpm))
 
