@@ -92,21 +92,21 @@ def importances(space: SearchSpace, arms: Sequence[ArmEstimate]) -> tuple[Import
 
 
 def _columns(index: int, parameter: Parameter, arms: Sequence[ArmEstimate]) -> list[_Column]:
+    name = parameter.name
+    having = [(row, arm.configuration[name]) for row, arm in enumerate(arms) if name in arm.configuration]
+    levels: list[tuple[int, object, Json]] = [(row, canonical_json(value), value) for row, value in having]
+    n_levels = len({level for _, level, _ in levels})
+    if n_levels > MAX_LEVELS and parameter.kind is not ParameterKind.CATEGORICAL:
+        levels = [(row, *_bin(parameter, value)) for row, value in having]
     rows: dict[object, list[int]] = {}
-    labels: dict[object, str] = {}
-    distinct = {canonical_json(a.configuration[parameter.name]) for a in arms if parameter.name in a.configuration}
-    binned = len(distinct) > MAX_LEVELS and parameter.kind is not ParameterKind.CATEGORICAL
-    for row, arm in enumerate(arms):
-        if parameter.name not in arm.configuration:
-            continue
-        value = arm.configuration[parameter.name]
-        level, label = _bin(parameter, value) if binned else (canonical_json(value), value_text(value))
+    labels: dict[object, Json] = {}
+    for row, level, label in levels:
         rows.setdefault(level, []).append(row)
-        labels.setdefault(level, label)
+        labels[level] = label
     if len(rows) < 2:  # noqa: PLR2004 - one level explains nothing
         return []
     order = sorted(rows, key=lambda level: _order(parameter, level))
-    return [_Column(parameter=index, label=labels[level], members=tuple(rows[level])) for level in order]
+    return [_Column(parameter=index, label=value_text(labels[level]), members=tuple(rows[level])) for level in order]
 
 
 def _order(parameter: Parameter, level: object) -> tuple[float, str]:

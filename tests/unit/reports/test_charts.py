@@ -1,0 +1,71 @@
+"""Axes and marks."""
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from convergence_cluster.domain.search import Interval
+from convergence_cluster.reports.charts import Bar, Frame, axis, bars
+from convergence_cluster.reports.plots import MAX_POINTS, score_over_time
+from convergence_cluster.reports.wording import number
+from tests.unit.reports.example_study import make_report
+
+FINITE = st.floats(min_value=-1e12, max_value=1e12)
+
+
+@given(st.lists(FINITE, max_size=6), st.booleans())
+def test_every_value_lies_on_its_axis_between_round_ticks(values: list[float], may_log: bool) -> None:  # noqa: FBT001
+    found = axis("x", values, number, may_log=may_log)
+
+    assert found.low < found.high
+    assert 1 <= len(found.ticks) <= 40
+    assert list(found.ticks) == sorted(set(found.ticks))
+    assert all(found.low <= v <= found.high for v in values)
+    assert all(0 <= found.at(v) <= 1 for v in values)
+
+
+def test_values_that_are_no_numbers_do_not_break_an_axis() -> None:
+    assert axis("x", [math.nan, math.inf], number).ticks[0] == 0
+
+
+def test_prices_far_apart_get_a_logarithmic_axis() -> None:
+    found = axis("x", [1e-5, 1e-2], number, may_log=True)
+
+    assert found.is_log
+    assert found.at(1e-4) == pytest.approx(1 / 3)
+
+
+def test_an_interval_without_an_end_reaches_the_edge() -> None:
+    frame = Frame(x=axis("x", [0, 10], number), y=axis("y", [0, 1], number))
+    point = Interval(mean=0.5, low=0.5, high=0.5)
+
+    drawn = str(frame.cross(Interval(mean=5, low=-math.inf, high=math.inf), point, "best"))
+
+    ends = [float(x) for x in re.findall(r"([\d.]+),", drawn)][:2]
+    assert ends == pytest.approx([frame.left(0), frame.left(10)], abs=0.1)
+
+
+def test_bars_without_anything_to_count_are_empty() -> None:
+    drawn, height = bars([Bar(label="ok", figure="0", value=0.0)], 0.0)
+
+    assert 'width="0"' in drawn
+    assert height > 0
+
+
+def test_a_long_trajectory_is_thinned_but_keeps_its_end() -> None:
+    report = make_report()
+    (point, *_, last) = report.trajectory
+    many = (*(replace(point, n_calls=n) for n in range(1, 20_000)), replace(last, n_calls=20_000))
+
+    (chart,) = score_over_time(replace(report, trajectory=many))
+
+    assert len(chart.body) < 200 * MAX_POINTS
+    assert "after 20,000 calls" in chart.description
+
+
+def test_a_study_without_a_trajectory_has_no_such_chart() -> None:
+    assert score_over_time(replace(make_report(), trajectory=())) == ()
