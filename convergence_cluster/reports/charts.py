@@ -72,7 +72,8 @@ def axis(label: str, values: Sequence[float], show: Callable[[float], str], *, m
 def _log_axis(label: str, low: float, high: float, show: Callable[[float], str]) -> Axis:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     digits = (1, 2, 5) if last - first <= 2 else (1,)  # noqa: PLR2004 - more would not fit
-    every = [m * 10.0**k for k in range(first, last + 1) for m in digits]
+    decades = max(1, (last - first) // 8)
+    every = [m * 10.0**k for k in range(first, last + decades, decades) for m in digits]
     start = max((t for t in every if t <= low), default=low)
     stop = min((t for t in every if t >= high), default=high)
     return Axis(
@@ -245,6 +246,7 @@ def svg(chart: Chart, *, is_alone: bool = False) -> Markup:
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 {0 - head:g} {WIDTH:g} {chart.height + head:g}",
         width=WIDTH if is_alone else None,
+        height=chart.height + head if is_alone else None,
         role="img",
         class_="chart",
         aria_labelledby=f"{title} {description}",

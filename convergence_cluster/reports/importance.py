@@ -1,6 +1,7 @@
 """How much of the difference between configurations each parameter explains by itself."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from convergence_cluster.reports.wording import finite, number, value_text
 
 MIN_ARMS = 8
 MAX_LEVELS = 12
+"""More different numbers are gathered in ranges."""
+MAX_NAMES = 60
+"""Of more different names, the rarest are taken as one."""
 N_BINS = 6
 N_FOLDS = 20
 _DEVIATIONS = 3.29
@@ -80,10 +84,13 @@ def importances(space: SearchSpace, arms: Sequence[ArmEstimate]) -> tuple[Import
         Importance(
             name=space.parameters[parameter].name,
             share=_interval(float(shares[place]), float(errors[place])),
-            levels=tuple(
-                LevelEffect(label=c.label, effect=float(effects[j]), n_arms=len(c.members))
-                for j, c in enumerate(columns)
-                if c.parameter == parameter
+            levels=_levels(
+                space.parameters[parameter],
+                [
+                    LevelEffect(label=c.label, effect=float(effects[j]), n_arms=len(c.members))
+                    for j, c in enumerate(columns)
+                    if c.parameter == parameter
+                ],
             ),
         )
         for place, parameter in enumerate(np.unique(owners))
@@ -91,13 +98,23 @@ def importances(space: SearchSpace, arms: Sequence[ArmEstimate]) -> tuple[Import
     return tuple(sorted(found, key=lambda item: (-item.share.mean, item.name)))
 
 
+def _levels(parameter: Parameter, levels: list[LevelEffect]) -> tuple[LevelEffect, ...]:
+    """Return numbers in their order, names by falling effect."""
+    if parameter.kind is not ParameterKind.CATEGORICAL:
+        return tuple(levels)
+    return tuple(sorted(levels, key=lambda level: -level.effect))
+
+
 def _columns(index: int, parameter: Parameter, arms: Sequence[ArmEstimate]) -> list[_Column]:
     name = parameter.name
     having = [(row, arm.configuration[name]) for row, arm in enumerate(arms) if name in arm.configuration]
     levels: list[tuple[int, object, Json]] = [(row, canonical_json(value), value) for row, value in having]
-    n_levels = len({level for _, level, _ in levels})
-    if n_levels > MAX_LEVELS and parameter.kind is not ParameterKind.CATEGORICAL:
+    frequent = Counter(level for _, level, _ in levels)
+    if parameter.kind is not ParameterKind.CATEGORICAL and len(frequent) > MAX_LEVELS:
         levels = [(row, *_bin(parameter, value)) for row, value in having]
+    if parameter.kind is ParameterKind.CATEGORICAL and len(frequent) > MAX_NAMES:
+        kept = {level for level, _ in frequent.most_common(MAX_NAMES)}
+        levels = [item if item[1] in kept else (item[0], "", "(all others)") for item in levels]
     rows: dict[object, list[int]] = {}
     labels: dict[object, Json] = {}
     for row, level, label in levels:

@@ -4,7 +4,7 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
-from convergence_cluster.reports import sections
+from convergence_cluster.reports import listing, sections
 from convergence_cluster.reports.charts import Chart, svg
 from convergence_cluster.reports.contrast import contrasts, difference_text, value_of
 from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, is_baseline_best, spending
@@ -35,13 +35,13 @@ def report_html(report: StudyReport, counts: Tally, visualizations: Sequence[Vis
         tag(
             "main",
             _section("answer", "Answer", [_tiles(report, counts), sections.answer_table(report), _facts(report)]),
-            _section("metrics", "Against the baseline", sections.metrics(report, counts)),
+            _section("metrics", "Metrics", sections.metrics(report, counts)),
             _section("charts", "Charts", [_figures(_distinct(charts(report, counts, visualizations)))]),
             _section("losses", "Cases where it loses", sections.lost_cases(report, counts)),
             _section("alternatives", "Alternatives", sections.alternatives(report)),
             _section("calls", "Calls", [*_figures_of_calls(counts), *sections.failures(counts)]),
-            _section("configurations", "All configurations", sections.all_arms(report, counts)),
-            _section("effects", "What each value did", sections.effects(report)),
+            _section("configurations", "All configurations", listing.all_arms(report, counts)),
+            _section("effects", "What each value did", listing.effects(report)),
             _section("notes", "Spend and notes", [_notes(report)]),
         ),
     ]
@@ -89,7 +89,7 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
         _tile("Score", score(best.mean), f"90 % interval {score(best.low)} to {score(best.high)}"),
         _change(report),
         *(
-            _tile(_LABELS[c.name], value_of(c), difference_text(c) if c.baseline else "no baseline to compare with")
+            _tile(_LABELS[c.name], value_of(c), difference_text(c) if c.baseline else _alone(report))
             for c in contrasts(report, counts)
             if c.name in _LABELS
         ),
@@ -97,6 +97,10 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
         _tile("Spent", UNKNOWN if report.spend.usd is None else usd(report.spend.usd), spending(report)),
     ]
     return tag("div", *tiles, class_="tiles")
+
+
+def _alone(report: StudyReport) -> str:
+    return "the baseline itself" if is_baseline_best(report) else "no baseline to compare with"
 
 
 def _tile(head: str, figure: str, words: str, *, kind: str | None = None) -> Markup:

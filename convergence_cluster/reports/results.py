@@ -90,7 +90,7 @@ def _holdout(report: StudyReport) -> Json:
 
 def _entry(report: StudyReport, counts: Tally, arm: ArmEstimate, inputs: list[Json]) -> Json:
     found = counts.arm(arm.arm)
-    is_scored = any(call.score is not None for call in found.calls)
+    is_scored = found.n_scored > 0
     entry = {
         "config": plain({**arm.configuration}),
         "score": finite(arm.score.mean) if is_scored else None,

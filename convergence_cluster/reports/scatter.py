@@ -111,7 +111,7 @@ def _cost(counts: Tally, arm: ArmId) -> Interval | None:
 
 def _scatter(report: StudyReport, *, name: str, title: str, x: _Side, y: _Side) -> tuple[Chart, ...]:
     found = _places(report, x, y)
-    if not found:
+    if len(found) < 2:  # noqa: PLR2004 - one point is no trade-off
         return ()
     feasible = [(place.arm.arm, place.x.mean, place.y.mean) for place in found if place.arm.is_feasible]
     front = front_of(feasible, x.metric.direction, y.metric.direction)

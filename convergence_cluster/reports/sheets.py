@@ -64,7 +64,7 @@ def experiments(report: StudyReport, counts: Tally) -> str:
 
     def row(arm: ArmEstimate) -> Sequence[Json]:
         counted = counts.arm(arm.arm)
-        known = arm.score if counted.counts or arm.n_calls else None
+        known = arm.score if counted.n_scored else None
         return [
             counted.first_block,
             None if known is None else known.mean,

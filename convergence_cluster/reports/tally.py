@@ -18,6 +18,7 @@ class ArmTally:
     """What one arm's calls add up to. Grows while the calls are read and is left alone afterwards."""
 
     calls: list[ScoredCall] = field(default_factory=list)
+    n_scored: int = 0
     first_block: int = 0
     last_finished_at_s: float = 0.0
     error: str | None = None
@@ -98,6 +99,7 @@ def _count(found: ArmTally, call: ScoredCall) -> None:
     if outcome.kind is not OutcomeKind.OK:
         found.error = outcome.error or outcome.kind.value
         return
+    found.n_scored += call.score is not None
     for name, value in measured(call).items():
         found.sums[name] = found.sums.get(name, 0.0) + value
         found.counts[name] = found.counts.get(name, 0) + 1

@@ -60,6 +60,8 @@ def usd(value: float | None, *, digits: int = 3) -> str:
     if value >= 1 or value == 0:
         return f"{sign}${value:,.2f}"
     decimals = max(2, digits - 1 - math.floor(math.log10(value)))
+    if value < 0.01:  # noqa: PLR2004 - prices of calls stand in columns and keep their digits
+        return f"{sign}${value:.{decimals}f}"
     whole, fraction = f"{value:.{decimals}f}".split(".")
     return f"{sign}${whole}.{fraction.rstrip('0'):0<2}"
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import Interval
 from convergence_cluster.reports.documents import documents
@@ -175,6 +176,25 @@ def test_arms_that_never_scored_have_no_score() -> None:
     assert rows(report, "experiments.csv")[2]["score"] == ""
     entry = parsed(report, "detailed_results.json")[2]
     assert (entry["score"], entry["error"], entry["test_results"]) == (None, "never called", [])
+
+
+def test_arms_that_only_failed_have_a_reason_and_no_score() -> None:
+    report = make_report(n_arms=3)
+    failed = tuple(
+        replace(
+            c, score=None, outcome=replace(c.outcome, kind=OutcomeKind.INFEASIBLE, metrics={}, error="no such model")
+        )
+        if c.outcome.call.arm == 2
+        else c
+        for c in report.calls
+    )
+    report = replace(report, calls=failed)
+
+    row, entry = rows(report, "experiments.csv")[2], parsed(report, "detailed_results.json")[2]
+
+    assert (row["score"], row["score_low"], row["error"]) == ("", "", "no such model")
+    assert (entry["score"], entry["error"], entry["metrics"]) == (None, "no such model", {})
+    assert "infeasible | " in documents(report)["report.md"].decode()
 
 
 def test_all_tied_is_said_and_cut_in_the_page() -> None:

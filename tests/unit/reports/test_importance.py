@@ -103,3 +103,14 @@ def test_a_parameter_that_is_always_the_same_is_left_out() -> None:
     arms = [arm(i, {"model": "ab"[i % 2], "steps": 4, "idle": True}, 0.4 + 0.1 * (i % 2)) for i in range(12)]
 
     assert [item.name for item in importances(SPACE, arms)] == ["model"]
+
+
+def test_a_thousand_names_are_gathered_and_stay_quick() -> None:
+    names = tuple(f"prompt {i}" for i in range(1000))
+    space = SearchSpace(parameters=(Parameter(name="prompt", kind=ParameterKind.CATEGORICAL, values=names),))
+    arms = [arm(i, {"prompt": names[i % 1000]}, 0.5 + 0.001 * (i % 7)) for i in range(2000)]
+
+    (found,) = importances(space, arms)
+
+    assert [len(found.levels), sum(level.n_arms for level in found.levels)] == [61, 2000]
+    assert "(all others)" in {level.label for level in found.levels}

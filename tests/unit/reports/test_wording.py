@@ -25,7 +25,7 @@ from convergence_cluster.reports.wording import (
         (None, "unknown"),
         (math.nan, "unknown"),
         (0.0, "$0.00"),
-        (0.0021, "$0.0021"),
+        (0.0021, "$0.00210"),
         (1234.5, "$1,234.50"),
         (2e-7, "$2.0e-07"),
     ],
