@@ -74,7 +74,11 @@ def comparison_lines(comparison: Comparison) -> tuple[str, ...]:
     for row in comparison.figures:
         values = f"A {_value(row, row.first)}   B {_value(row, row.second)}"
         reference = None if row.first is None else row.first.mean
-        change = verdict(row.change, reference, row.unit) if row.change else "cannot be compared"
+        change = (
+            verdict(row.change, reference, row.unit, decimals=3 if row.name == "score" else None)
+            if row.change
+            else "cannot be compared"
+        )
         lines.append(f"{printable(row.name)}: {values}   B against A: {change}")
     lines += [
         f"{printable(name)}: A {_words(ours)}   B {_words(theirs)}" for name, ours, theirs in comparison.parameters

@@ -23,7 +23,7 @@ def test_the_difference_of_scores_has_the_interval_of_two_independent_estimates(
 
     assert change is not None
     assert [change.mean, change.low, change.high] == pytest.approx([0.1, 0.05, 0.15])
-    assert any("up 14 % (+0.100, +0.0500 to +0.150)" in line for line in comparison_lines(compare(first, second)))
+    assert any("up 14 % (+0.100, +0.050 to +0.150)" in line for line in comparison_lines(compare(first, second)))
 
 
 def test_only_parameters_that_differ_are_listed() -> None:
