@@ -25,6 +25,7 @@ class Sums:
         self.n_told = np.zeros(world.n_rows, dtype=np.int64)
         self.total = np.zeros(world.n_rows)
         self.squares = np.zeros(world.n_rows)
+        self.ties = world.tie_breaks()
 
     def take(self, row: int, n_calls: int, tag: int = 0) -> Work:
         """Return the row's next draws, as many as one pass and the recorded outcomes allow."""
@@ -89,7 +90,8 @@ class AsyncHalving:
         self._sums.add(result)
         row = result.row
         if self._sums.n_told[row] == self._sizes[self._rung[row]]:
-            rung, loss = self._rung[row], -float(self._sums.total[row] / self._sums.n_told[row])
+            rung = self._rung[row]
+            loss = -float(self._sums.total[row] / self._sums.n_told[row] + self._sums.ties[row])
             self._finished[rung][row] = -loss
             bisect.insort(self._ranked[rung], loss)
             heapq.heappush(self._waiting[rung], (loss, row))
@@ -156,7 +158,7 @@ class UpperBounds:
         if sums.n_asked[row] >= sums.n_max:
             self._index[row] = -np.inf
             return
-        mean = sums.total[row] / max(sums.n_told[row], 1)
+        mean = sums.total[row] / max(sums.n_told[row], 1) + sums.ties[row]
         self._index[row] = mean + math.sqrt(self._exploration / sums.n_asked[row])
 
 
@@ -213,7 +215,7 @@ class TopTwoThompson:
 def _best_mean(sums: Sums) -> Verdict | None:
     for n_min in (MIN_DRAWS, 1):
         if (sums.n_told >= n_min).any():
-            means = np.where(sums.n_told >= n_min, sums.total / np.maximum(sums.n_told, 1), -np.inf)
+            means = np.where(sums.n_told >= n_min, sums.total / np.maximum(sums.n_told, 1) + sums.ties, -np.inf)
             return sums.verdict(int(means.argmax()))
     return None
 

@@ -59,12 +59,12 @@ def random_order(world: World, horizon: int) -> list[Step]:
 
 def uniform_subset(world: World, horizon: int) -> list[Step]:
     """Call every configuration on the same items and take the best mean, for many numbers of items."""
-    draws = world.draws()
+    draws, ties = world.draws(), world.tie_breaks()
     sizes = [size for size in (*FIRST_RUNGS, world.n_draws) if size <= world.n_draws]
     steps = []
     for size in sorted(set(sizes)):
         if size * world.n_rows <= horizon:
-            row = int(draws[:, :size].mean(axis=1, dtype=np.float64).argmax())
+            row = int((draws[:, :size].mean(axis=1, dtype=np.float64) + ties).argmax())
             calls = size * world.n_rows
             steps.append(Step(calls=calls, verdict=verdict_of(row, draws[row, :size]), setting=f"n={size}"))
     return steps
@@ -75,12 +75,12 @@ def successive_halving(world: World, horizon: int) -> list[Step]:
 
     Source: Jamieson & Talwalkar, "Non-stochastic best arm identification and hyperparameter optimization" (2016).
     """
-    draws = world.draws()
+    draws, ties = world.draws(), world.tie_breaks()
     steps = []
     for first in FIRST_RUNGS:
         if first * world.n_rows > horizon or first > world.n_draws:
             break
-        calls, row, size = _halve(draws, _doubling(first, world.n_draws))
+        calls, row, size = _halve(draws, ties, _doubling(first, world.n_draws))
         if calls <= horizon:
             steps.append(Step(calls=calls, verdict=verdict_of(row, draws[row, :size]), setting=f"r0={first}"))
     return sorted(steps, key=lambda step: step.calls)
@@ -91,18 +91,18 @@ def sequential_halving(world: World, horizon: int) -> list[Step]:
 
     Source: Karnin, Koren & Somekh, "Almost optimal exploration in multi-armed bandits", ICML (2013), algorithm 1.
     """
-    draws = world.draws()
+    draws, ties = world.draws(), world.tie_breaks()
     n_rungs = max(1, math.ceil(math.log2(world.n_rows)))
     steps = []
     budget = float(world.n_rows * n_rungs)
     while budget <= horizon:
-        calls, row, size = _halve(draws, _even(budget, n_rungs, world))
+        calls, row, size = _halve(draws, ties, _even(budget, n_rungs, world))
         steps.append(Step(calls=calls, verdict=verdict_of(row, draws[row, :size]), setting=f"T={round(budget)}"))
         budget *= 1.25
     return steps
 
 
-def _halve(draws: NDArray[np.float32], sizes: Iterator[int]) -> tuple[int, int, int]:
+def _halve(draws: NDArray[np.float32], ties: NDArray[np.float64], sizes: Iterator[int]) -> tuple[int, int, int]:
     """Return the calls paid, the row left, and its number of draws; earlier draws of a row are kept and count."""
     alive = np.arange(len(draws))
     calls = size = 0
@@ -110,7 +110,7 @@ def _halve(draws: NDArray[np.float32], sizes: Iterator[int]) -> tuple[int, int, 
         more = next(sizes)
         calls += (more - size) * len(alive)
         size = more
-        means = draws[alive, :size].mean(axis=1, dtype=np.float64)
+        means = draws[alive, :size].mean(axis=1, dtype=np.float64) + ties[alive]
         order = np.argsort(-means, kind="stable")
         alive = alive[order[: math.ceil(len(alive) / 2)]]
         if len(alive) == 1:

@@ -86,7 +86,7 @@ def run_all(jobs: Sequence[Job], folder: Path, n_processes: int) -> Iterator[tup
         return
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, mp_context=spawn, max_tasks_per_child=200) as pool:
+    with ProcessPoolExecutor(n_processes, mp_context=spawn) as pool:
         futures = {pool.submit(_timed, job): job for job in missing}
         for future in as_completed(futures):
             yield _kept(folder, futures[future], future.result())

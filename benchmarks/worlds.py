@@ -37,6 +37,10 @@ class World:
         """Return shape (n_configs, n_draws): every configuration's answers, pass after pass in the shared order."""
         return np.ascontiguousarray(self.outcomes.transpose(1, 0, 2)).reshape(self.n_rows, -1)
 
+    def tie_breaks(self) -> NDArray[np.float64]:
+        """Return shape (n_configs,): a random value below 1e-9 for each row, to add where equal scores are compared."""
+        return np.random.default_rng([self.seed, 11]).random(self.n_rows) * 1e-9
+
     def regret(self, row: int) -> float:
         """Return how far a row is below the best, relative to the best."""
         best = float(self.true_mean.max())
