@@ -5,9 +5,10 @@ A case is `{id, input, expected, weight, tags, metadata, description}`; only an 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import CaseId, Json, digest
@@ -22,29 +23,33 @@ DEFAULT_FILE: Final = "test_cases.json"
 _OWN_KEYS: Final = ("id", "input", "expected", "weight", "tags", "metadata", "description")
 
 
+Line: TypeAlias = Callable[[], int]
+"""Looks up a line number, which takes time and is only needed for messages."""
+
+
 class Cases:
     """The cases of one source, and what is wrong with them."""
 
     def __init__(self, file: str) -> None:
         self._file = file
-        self._seen: dict[str, int] = {}
+        self._seen: dict[str, Line] = {}
         self.cases: list[TestCase] = []
         self.problems: list[Problem] = []
 
-    def add(self, value: Json, line: int, path: tuple[str | int, ...]) -> None:
+    def add(self, value: Json, line: Line, path: tuple[str | int, ...]) -> None:
         """Take one case, or note why not."""
         if not isinstance(value, Mapping):
-            self._reject(line, path, f"{shown(value)}: expected a case such as {{input: {{...}}, expected: ...}}")
+            self.reject(line, path, f"{shown(value)}: expected a case such as {{input: {{...}}, expected: ...}}")
             return
         given = dict(value)
         inputs = _inputs(given)
         if not inputs:
-            self._reject(line, (*path, "input"), "expected an input that is not empty")
+            self.reject(line, (*path, "input"), "expected an input that is not empty")
             return
         metadata = _metadata(given)
         weight: Json = given.get("weight", metadata.get("weight", 1.0))
         if not is_number(weight) or weight <= 0:
-            self._reject(line, (*path, "weight"), f"{shown(weight)}: expected a number above 0")
+            self.reject(line, (*path, "weight"), f"{shown(weight)}: expected a number above 0")
             return
         case = TestCase(
             id=self._id(given, inputs, line, path),
@@ -56,7 +61,7 @@ class Cases:
         )
         self.cases.append(case)
 
-    def _id(self, given: Mapping[str, Json], inputs: Json, line: int, path: tuple[str | int, ...]) -> CaseId:
+    def _id(self, given: Mapping[str, Json], inputs: Json, line: Line, path: tuple[str | int, ...]) -> CaseId:
         wanted = given.get("id")
         if wanted is None or wanted == "":
             # From the content, so that what is known of a case survives others being added or moved.
@@ -67,12 +72,13 @@ class Cases:
         else:
             name = str(wanted)
             if name in self._seen:
-                self._reject(line, (*path, "id"), f"{shown(name)}: duplicate id; first on line {self._seen[name]}")
+                self.reject(line, (*path, "id"), f"{shown(name)}: duplicate id; first on line {self._seen[name]()}")
         self._seen.setdefault(name, line)
         return CaseId(name)
 
-    def _reject(self, line: int, path: tuple[str | int, ...], message: str) -> None:
-        self.problems.append(Problem(path=path, message=message, file=self._file, line=line))
+    def reject(self, line: Line, path: tuple[str | int, ...], message: str) -> None:
+        """Note what is wrong."""
+        self.problems.append(Problem(path=path, message=message, file=self._file, line=line()))
 
 
 def load_cases(path: Path, name: str) -> tuple[tuple[TestCase, ...], list[Problem]]:
@@ -87,8 +93,8 @@ def load_cases(path: Path, name: str) -> tuple[tuple[TestCase, ...], list[Proble
     found = Cases(name)
     is_table = path.suffix.lower() in {".csv", ".tsv"}
     for line, row in rows:
-        found.add(_from_table(row) if is_table else row, line, ())
-    return _checked(found, name)
+        found.add(_from_table(row) if is_table else row, partial(int, line), ())
+    return _checked(found, 1, ())
 
 
 def cases_of(document: Document, path: tuple[str | int, ...]) -> tuple[tuple[TestCase, ...], list[Problem]]:
@@ -101,10 +107,10 @@ def cases_of(document: Document, path: tuple[str | int, ...]) -> tuple[tuple[Tes
     found = Cases(document.name)
     if isinstance(value, list):
         for index, item in enumerate(value):
-            found.add(item, document.line((*path, index)), (*path, index))
+            found.add(item, partial(document.line, (*path, index)), (*path, index))
     else:
-        found.add(value, document.line(path), path)
-    return _checked(found, document.name)
+        found.add(value, partial(document.line, path), path)
+    return _checked(found, document.line(path) if path else 1, path)
 
 
 def split(cases: Sequence[TestCase], share: float, seed: int) -> tuple[tuple[TestCase, ...], tuple[TestCase, ...]]:
@@ -120,9 +126,9 @@ def split(cases: Sequence[TestCase], share: float, seed: int) -> tuple[tuple[Tes
     return tuple(c for c in cases if c.id not in kept), tuple(c for c in cases if c.id in kept)
 
 
-def _checked(found: Cases, name: str) -> tuple[tuple[TestCase, ...], list[Problem]]:
+def _checked(found: Cases, line: int, path: tuple[str | int, ...]) -> tuple[tuple[TestCase, ...], list[Problem]]:
     if not found.cases and not found.problems:
-        found.problems.append(Problem(path=(), file=name, line=1, message="no test cases; expected at least one"))
+        found.reject(partial(int, line), path, "no test cases; expected at least one")
     return tuple(found.cases), found.problems
 
 

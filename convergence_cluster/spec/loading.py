@@ -17,7 +17,7 @@ from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evalua
 from convergence_cluster.spec.files import Row, read_document
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
 from convergence_cluster.spec.notes import notes_of
-from convergence_cluster.spec.problems import InvalidStudyError, Problem, raise_all
+from convergence_cluster.spec.problems import InvalidStudyError, Problem, raise_all, shown, suggestion
 from convergence_cluster.spec.prompts import read_prompts
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.space import to_search_space
@@ -79,15 +79,16 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
     spec = validate(document)
     parts = _Parts(document, directory, spec)
     cases = parts.read_cases()
+    known_cases = None if parts.problems else cases
     prompts, problems = read_prompts(spec.search_space.parameters, directory)
     parts.add(problems)
     space, chosen = parts.read_space({name: tuple(texts) for name, texts in prompts.items()})
     evaluator, problems = find_evaluator(spec.evaluation.custom_evaluator, directory)
     parts.add(problems)
     named = spec.evaluation.custom_evaluator.is_used or evaluator is not None
-    metrics, problems, inferred = to_metrics(spec.evaluation, cases, has_evaluator=named)
+    metrics, problems, inferred = to_metrics(spec.evaluation, known_cases, has_evaluator=named)
     parts.add(problems)
-    parts.add(_algorithm_problems(spec, space))
+    parts.add([*_algorithm_problems(spec, space), *_model_problems(spec, space)])
     raise_all(parts.problems)
     searched, kept = split(cases, spec.evaluation.test_cases.holdout, spec.optimization.seed)
     return LoadedStudy(
@@ -128,6 +129,7 @@ def study_digest(
             "candidates": space.candidates,
             "cases": [[c.id, c.input, c.expected, c.weight, c.tags, c.metadata] for c in cases],
             "prompts": prompts,
+            "order": [[parameter.name for parameter in space.parameters], list(spec.evaluation.metrics)],
             "evaluator": None if evaluator is None else evaluator.source,
         }
     )
@@ -223,6 +225,25 @@ def _algorithm_problems(spec: StudySpec, space: SearchSpace) -> list[Problem]:
         )
         for parameter in space.parameters
         if parameter.grid() is None
+    ]
+
+
+def _model_problems(spec: StudySpec, space: SearchSpace) -> list[Problem]:
+    """Return what is wrong where each model has its own URL: then every model that is searched needs one."""
+    models = spec.api.models
+    if models is None or spec.api.endpoint is not None:
+        return []
+    parameter = next((parameter for parameter in space.parameters if parameter.name == "model"), None)
+    if parameter is None:
+        message = "required: api.models has a URL for each model, and nothing says which to call"
+        return [Problem(path=("search_space", "parameters", "model"), message=message)] if len(models) > 1 else []
+    return [
+        Problem(
+            path=("search_space", "parameters", "model", "values"),
+            message=f"{shown(value)}: no such model in api.models{suggestion(str(value), models)}",
+        )
+        for value in parameter.values
+        if value not in models
     ]
 
 

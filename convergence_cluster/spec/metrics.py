@@ -60,9 +60,12 @@ class Metric:
 
 
 def to_metrics(
-    evaluation: EvaluationSection, cases: Sequence[TestCase], *, has_evaluator: bool
+    evaluation: EvaluationSection, cases: Sequence[TestCase] | None, *, has_evaluator: bool
 ) -> tuple[tuple[Metric, ...], list[Problem], list[str]]:
-    """Return the metrics in the file's order, what is wrong with them, and what was inferred."""
+    """Return the metrics in the file's order, what is wrong with them, and what was inferred.
+
+    Without cases (they could not be read), nothing is said of metrics that depend on them.
+    """
     problems, notes = list[Problem](), list[str]()
     total = sum(given.weight for given in evaluation.metrics.values())
     if total <= 0:
@@ -142,14 +145,16 @@ def _direction(name: str, given: MetricSection) -> Direction:
     return MEASURED.get(name, Direction.MINIMIZE if is_lower else Direction.MAXIMIZE)
 
 
-def _function(name: str, given: MetricSection, cases: Sequence[TestCase], *, has_evaluator: bool) -> str | None:
+def _function(name: str, given: MetricSection, cases: Sequence[TestCase] | None, *, has_evaluator: bool) -> str | None:
     if given.function is not None:
         return given.function
     if name in MEASURED:
         return "measured"
     if has_evaluator:
         return "custom"
-    return _by_expected(name, cases) if name in _INFERRED and given.type != "llm_judge" else None
+    if name not in _INFERRED or given.type == "llm_judge":
+        return None
+    return "exact" if cases is None else _by_expected(name, cases)
 
 
 def _by_expected(name: str, cases: Sequence[TestCase]) -> str | None:

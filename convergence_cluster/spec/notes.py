@@ -32,7 +32,7 @@ def _keys_without_effect(section: Section, path: tuple[str, ...]) -> list[str]:
         field, value = type(section).model_fields[name], getattr(section, name)
         here = (*path, name)
         if field.json_schema_extra in (LATER, IGNORED):
-            if value != field.default and getattr(value, "enabled", True):
+            if value != field.default and getattr(value, "enabled", value):
                 reason = "not acted on yet" if field.json_schema_extra == LATER else f"no effect; {field.description}"
                 notes.append(f"{'.'.join(here)}: accepted, {reason}")
         elif isinstance(value, Section):

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -47,6 +47,7 @@ ANY_MODEL: Final = "*"
 SANDBOXES: Final = ("llm", "compress")
 """Local APIs that an endpoint may name: `sandbox://llm/v1/chat/completions`."""
 
+_SECRET_QUERIES = {"key", "api_key", "apikey", "api-key", "token", "access_token"}
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-bb-api-key"}
 
 
@@ -241,7 +242,10 @@ def endpoint_problem(endpoint: str) -> str | None:
     if parts.scheme == "sandbox" and parts.hostname in SANDBOXES:
         return None
     if parts.scheme not in {"http", "https"} or not has_host:
-        return f"{endpoint!r}: expected a URL such as https://api.example.com/v1/chat"
+        value = "" if "@" in endpoint or "?" in endpoint else f"{endpoint!r}: "
+        return f"{value}expected a URL such as https://api.example.com/v1/chat"
     if parts.username or parts.password:
         return "the URL carries a password; use api.auth with type basic"
+    if any(name.lower() in _SECRET_QUERIES for name, _ in parse_qsl(urlsplit(REFERENCE.sub("", endpoint)).query)):
+        return "the URL carries a key; put it in an environment variable and write ${NAME}"
     return None

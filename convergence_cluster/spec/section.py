@@ -65,7 +65,7 @@ def _jmespath(value: str) -> str:
     try:
         jmespath.compile(value)
     except JMESPathError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ")
         raise PydanticCustomError("jmespath", "expected a JMESPath expression; {reason}", {"reason": reason}) from error
     return value
 
