@@ -39,7 +39,7 @@ def read_candidates(path: Path, name: str) -> tuple[list[Row], list[Problem]]:
 
 def distinct(candidates: Sequence[Configuration]) -> tuple[Configuration, ...]:
     """Return the configurations in their order, each once."""
-    return tuple({canonical_json(candidate): candidate for candidate in reversed(candidates)}.values())[::-1]
+    return tuple({canonical_json(candidate): candidate for candidate in candidates}.values())
 
 
 def candidate_problems(rows: Sequence[Row], parameters: Sequence[Parameter], file: str) -> list[Problem]:

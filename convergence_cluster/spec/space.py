@@ -11,6 +11,9 @@ from convergence_cluster.spec.schema_search import ParameterSection, SearchSpace
 LOG_FACTOR: Final = 1000.0
 """max / min from which a range without a step is searched by ratios, unless the file says `log: false`."""
 
+SLACK: Final = 1e-6
+"""Share of a step by which a decimal fraction may miss the grid."""
+
 _ROOT = ("search_space", "parameters")
 
 
@@ -83,15 +86,12 @@ def is_number(value: Json) -> bool:
 
 def takes(parameter: Parameter, value: Json) -> bool:
     """Say whether a value is one that a parameter can have."""
-    grid = parameter.grid() if not is_number(value) or parameter.kind is not ParameterKind.CONTINUOUS else None
-    if grid is not None:
-        return canonical_json(value) in {canonical_json(allowed) for allowed in grid}
+    if parameter.kind in {ParameterKind.CATEGORICAL, ParameterKind.ORDINAL}:
+        return canonical_json(value) in {canonical_json(each) for each in parameter.values}
     if not is_number(value) or not parameter.low <= value <= parameter.high:
         return False
-    if parameter.step is None:
-        return True
-    n_steps = (value - parameter.low) / parameter.step
-    return bool(abs(n_steps - round(n_steps)) < 1e-6)  # noqa: PLR2004 (slack for decimal fractions)
+    n_steps = 0.0 if parameter.step is None else (value - parameter.low) / parameter.step
+    return bool(abs(n_steps - round(n_steps)) < SLACK)
 
 
 def allowed(parameter: Parameter) -> str:

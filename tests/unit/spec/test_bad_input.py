@@ -71,8 +71,8 @@ def message_of(load: Loads, text: str) -> str:
             "  evolution:",
             "  algorithm: does_not_exist\n  evolution:",
             (
-                "14: optimization.algorithm: 'does_not_exist': expected 'mab_evolution', 'tpe', 'nsga2', 'random', 'grid', "
-                "'genetic' or 'mab_only'"
+                "14: optimization.algorithm: 'does_not_exist': expected 'mab_evolution', 'tpe', 'nsga2', 'random', "
+                "'grid', 'genetic' or 'mab_only'"
             ),
         ),
         ("  name: x\n", "", "1: api.name: required key is missing"),
@@ -127,8 +127,8 @@ def message_of(load: Loads, text: str) -> str:
             "  auth: {type: none}\n",
             "  request: {headers: {Authorization: Bearer secret}}\n",
             (
-                "4: api.request.headers: Authorization carries a key; put it in an environment variable and name that in "
-                "api.auth"
+                "4: api.request.headers: Authorization carries a key; put it in an environment variable and name that "
+                "in api.auth"
             ),
         ),
         (
@@ -293,8 +293,8 @@ def message_of(load: Loads, text: str) -> str:
             "{weight: 1}",
             "{function: custom}",
             (
-                "12: evaluation.metrics.accuracy: function custom needs evaluation.custom_evaluator with the module that "
-                "computes it"
+                "12: evaluation.metrics.accuracy: function custom needs evaluation.custom_evaluator with the module "
+                "that computes it"
             ),
         ),
         (
@@ -376,8 +376,8 @@ def test_mistakes_in_other_files_are_told_with_those_of_the_study(load: Loads, f
     assert lines == [
         "cases.json:3: [1].weight: 0: expected a number above 0",
         (
-            "study.yaml:12: evaluation.metrics.accuracy: function custom needs evaluation.custom_evaluator with the module "
-            "that computes it"
+            "study.yaml:12: evaluation.metrics.accuracy: function custom needs evaluation.custom_evaluator with the "
+            "module that computes it"
         ),
     ]
 
