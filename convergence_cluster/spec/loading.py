@@ -55,6 +55,17 @@ class LoadedStudy:
     digest: str
     """Identifies the study: API, space, cases, metrics, evaluator, search, seed; not prices, pace, budget, output."""
 
+    @property
+    def all_cases(self) -> tuple[TestCase, ...]:
+        """Every case by its index in calls: those to search on, then those kept for the final comparison."""
+        return self.cases + self.holdout
+
+    @property
+    def max_calls(self) -> int:
+        """The budget's calls, else generations x population_size x cases."""
+        evolution = self.spec.optimization.evolution
+        return self.spec.budget.calls or evolution.generations * evolution.population_size * len(self.cases)
+
 
 def load_study(path: str | Path) -> LoadedStudy:
     """Return the study of a YAML or JSON file. Reads the files it names, runs nothing, needs no key, makes no call.

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from convergence_cluster.domain.calls import TestCase
+from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import Direction, Objective
 from convergence_cluster.spec.problems import Problem, suggestion
 from convergence_cluster.spec.schema_evaluation import EvaluationSection, MetricSection
@@ -23,6 +24,9 @@ MEASURED: Final = {
 
 ALIASES: Final = {"latency": "latency_ms", "cost": "cost_usd", "tokens": "total_tokens"}
 """Short names of measured metrics."""
+
+FUNCTION_ALIASES: Final = {"exact_match": "exact", "similarity": "levenshtein", "token_ratio": "token_sort"}
+"""Functions with two names."""
 
 _LOWER: Final = {
     "latency",
@@ -52,11 +56,11 @@ class Metric:
     """Share in the score; the weights of a study's metrics add up to 1."""
     direction: Direction
     function: str
-    """A name of `MetricFunction`, or `measured` for those that every call has."""
+    """`measured`, `custom`, or a function's name after `FUNCTION_ALIASES`."""
     scale: float | None
     """Lower is better: the value whose utility is 1/2; None: the baseline's measured median. Else None."""
-    settings: MetricSection
-    """What the file says: field, pattern, tolerance and the rest."""
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """What the file says for the function: `pattern`, `tolerance`, `schema` and the rest, by their keys."""
 
 
 def to_metrics(
@@ -96,7 +100,7 @@ def to_metrics(
             direction=direction,
             function=function or "custom",
             scale=(given.threshold or given.budget_per_call) if direction is Direction.MINIMIZE else None,
-            settings=given,
+            options=given.options(),
         )
     for name in _bounded(evaluation):
         metrics.setdefault(name, _watched(name))
@@ -125,8 +129,7 @@ def _bounded(evaluation: EvaluationSection) -> list[str]:
 
 
 def _watched(name: str) -> Metric:
-    settings = MetricSection(weight=0.0)
-    return Metric(name=name, weight=0.0, direction=MEASURED[name], function="measured", scale=None, settings=settings)
+    return Metric(name=name, weight=0.0, direction=MEASURED[name], function="measured", scale=None)
 
 
 def _constraint_problems(evaluation: EvaluationSection, metrics: Mapping[str, Metric]) -> list[Problem]:
@@ -147,7 +150,7 @@ def _direction(name: str, given: MetricSection) -> Direction:
 
 def _function(name: str, given: MetricSection, cases: Sequence[TestCase] | None, *, has_evaluator: bool) -> str | None:
     if given.function is not None:
-        return given.function
+        return FUNCTION_ALIASES.get(given.function, given.function)
     if name in MEASURED:
         return "measured"
     if has_evaluator:
@@ -167,7 +170,7 @@ def _by_expected(name: str, cases: Sequence[TestCase]) -> str | None:
     if all(is_number(e) for e in expected):
         return "numeric"
     if all(isinstance(e, str) and e for e in expected):
-        return "exact_match" if name == "accuracy" else "contains"
+        return "exact" if name == "accuracy" else "contains"
     return None
 
 

@@ -1,5 +1,7 @@
 """What a user should know about a study that is valid."""
 
+from collections.abc import Mapping
+
 from convergence_cluster.domain.identity import canonical_json
 from convergence_cluster.domain.space import ParameterKind, SearchSpace
 from convergence_cluster.spec.evaluator_file import EvaluatorSource
@@ -17,6 +19,8 @@ def notes_of(spec: StudySpec, space: SearchSpace, evaluator: EvaluatorSource | N
         notes.append(f"optimization.algorithm: {optimization.algorithm} runs as mab_evolution")
     if optimization.mab.strategy in {"epsilon_greedy", "ucb1"}:
         notes.append(f"optimization.mab.strategy: {optimization.mab.strategy} runs as thompson_sampling")
+    if spec.api.auth.type == "oauth" and spec.api.auth.token_env is None:
+        notes.append("api.auth.type: oauth by client credentials is accepted, not acted on yet")
     if evaluator is not None and not spec.evaluation.custom_evaluator.is_used:
         notes.append(
             f"evaluation.custom_evaluator: uses {evaluator.function} of {evaluator.path.name} beside the study file"
@@ -37,6 +41,9 @@ def _keys_without_effect(section: Section, path: tuple[str, ...]) -> list[str]:
                 notes.append(f"{'.'.join(here)}: accepted, {reason}")
         elif isinstance(value, Section):
             notes += _keys_without_effect(value, here)
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                notes += _keys_without_effect(item, (*here, key)) if isinstance(item, Section) else []
     return notes
 
 

@@ -70,7 +70,7 @@ budget: {usd: 2.00}
 - A metric is measured (`latency_ms`, `cost_usd`, `input_tokens`, `output_tokens`, `total_tokens`, `success_rate`), or
   has a `function`, or comes from the custom evaluator; `evaluator.py` with `score_response` beside the study is found
   by itself. Only `quality` and `accuracy` may be inferred from what all cases expect: `{min_length, max_length}` is
-  `length`, numbers are `numeric`, texts are `contains` for quality and `exact_match` for accuracy.
+  `length`, numbers are `numeric`, texts are `contains` for quality and `exact` for accuracy.
 """
 
 

@@ -41,6 +41,8 @@ Provider = Literal[
 REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 """An environment variable in an endpoint: `${NAME}` or `${NAME:-default}`."""
 
+_TEMPLATE: Final = re.compile(r"\{\{.*?\}\}")
+
 ANY_MODEL: Final = "*"
 """The key of a price that holds for every model."""
 
@@ -83,7 +85,7 @@ class Auth(Section):
         if self.type == "basic":
             if self.username is None and self.username_env is None:
                 raise at("username", "required for type basic (or username_env)")
-            if self.password_env is None:
+            if self.password_env is None and self.token_env is None:
                 raise at("password_env", "required for type basic: the environment variable that holds the password")
         if self.type == "oauth" and self.token_env is None:
             for key in ("token_url", "client_id_env", "client_secret_env"):
@@ -97,7 +99,7 @@ class Auth(Section):
             "none": (),
             "bearer": (self.token_env,),
             "api_key": (self.token_env,),
-            "basic": (self.username_env if self.username is None else None, self.password_env),
+            "basic": (self.username_env if self.username is None else None, self.password_env or self.token_env),
             "oauth": (self.token_env or self.client_id_env, None if self.token_env else self.client_secret_env),
         }[self.type]
         return tuple(name for name in needed if name is not None)
@@ -114,8 +116,8 @@ class RequestSection(Section):
     query: Mapping[str, Json] = Field(default_factory=dict)
     """Query parameters; texts in it are templates as in `body`."""
     body: Json = None
-    """JSON body; texts in it are Jinja templates over `params`, `input`, `expected`, `metadata` and `case_id`. A text
-    that is one single expression keeps the type of its value."""
+    """JSON body; texts in it are Jinja templates over `params` (the configuration) and `case` (`case.id`, `case.input`,
+    `case.metadata`, and the input's own keys). A text that is one single expression keeps the type of its value."""
     timeout_seconds: Annotated[Positive, Field(le=3600)] = 30
     """Longest time for one attempt, in seconds."""
 
@@ -150,21 +152,23 @@ class Rate(Section):
 class Price(Section):
     """What a model costs."""
 
-    input_usd_per_million: NonNegative | None = None
+    input_per_million_usd: NonNegative | None = None
     """USD for a million input tokens."""
-    output_usd_per_million: NonNegative | None = None
+    output_per_million_usd: NonNegative | None = None
     """USD for a million output tokens."""
-    cached_usd_per_million: NonNegative | None = None
+    cached_per_million_usd: NonNegative | None = None
     """USD for a million input tokens read from a cache. Default: as other input."""
-    usd_per_call: NonNegative | None = None
+    cache_write_per_million_usd: NonNegative | None = None
+    """USD for a million input tokens written to a cache. Default: as other input."""
+    per_call_usd: NonNegative | None = None
     """USD for each call, added to the tokens."""
 
     @model_validator(mode="after")
     def _is_complete(self) -> "Price":
-        if (self.input_usd_per_million is None) != (self.output_usd_per_million is None):
-            raise at("input_usd_per_million", "input and output prices are given together")
-        if self.input_usd_per_million is None and self.usd_per_call is None:
-            raise at("usd_per_call", "expected usd_per_call, or input_usd_per_million and output_usd_per_million")
+        if (self.input_per_million_usd is None) != (self.output_per_million_usd is None):
+            raise at("input_per_million_usd", "input and output prices are given together")
+        if self.input_per_million_usd is None and self.per_call_usd is None:
+            raise at("per_call_usd", "expected per_call_usd, or input_per_million_usd and output_per_million_usd")
         return self
 
 
@@ -187,7 +191,7 @@ class ApiSection(Section):
     provider: Provider | None = None
     """The wire format. Default: recognised by the endpoint's host, else `http`."""
     endpoint: Text | None = None
-    """URL that calls go to. May contain `${NAME}` or `${NAME:-default}` for environment variables.
+    """URL that calls go to. May contain `${NAME}` or `${NAME:-default}` for environment variables, and templates.
     `sandbox://llm/v1/chat/completions` starts a local API for the time of the study; its query holds the options that
     `convergence sandbox llm --help` lists."""
     models: Annotated[Mapping[str, ApiModel], Field(min_length=1)] | None = None
@@ -229,7 +233,7 @@ class ApiSection(Section):
 
 def endpoint_problem(endpoint: str) -> str | None:
     """Return what is wrong with an endpoint, or None. References to environment variables may stand for any part."""
-    text = REFERENCE.sub(lambda match: match.group(2) or "x", endpoint)
+    text = _TEMPLATE.sub("x", REFERENCE.sub(lambda match: match.group(2) or "x", endpoint))
     if REFERENCE.match(endpoint) and not text.startswith(("http://", "https://")):
         text = f"https://{text}"
     if any(character.isspace() or not character.isprintable() for character in text):

@@ -1,9 +1,11 @@
 """The `evaluation` section: test cases, metrics, constraints."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.section import (
@@ -29,12 +31,27 @@ MetricFunction = Literal[
     "regex",
     "levenshtein",
     "token_ratio",
+    "token_sort",
+    "token_set",
     "similarity",
     "json_schema",
     "length",
     "numeric",
     "custom",
 ]
+
+
+_NOT_OPTIONS = {"weight", "type", "function", "threshold", "budget_per_call", "description"}
+
+
+def _pattern(value: str) -> str:
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise PydanticCustomError(
+            "pattern", "expected a regular expression; {reason}", {"reason": str(error)}
+        ) from error
+    return value
 
 
 class Augmentation(Section):
@@ -80,26 +97,30 @@ class MetricSection(Section):
     """Lower is better: the value whose utility is 1/2; else no effect on the score."""
     budget_per_call: Positive | None = None
     """As `threshold`, in USD, for costs."""
-    field: JmesPath | None = None
-    """JMESPath into the result (parsed as JSON where it is text) to the part that is scored."""
-    expected: Json = None
-    """What to compare with where a case has no `expected` of its own."""
-    expected_field: JmesPath | None = None
-    """JMESPath into the case's `expected` to the part that is compared."""
-    pattern: Text | None = None
-    """Regular expression of `regex`, where the case has none."""
-    answer_schema: Json = Field(default=None, alias="schema")
-    """JSON schema of `json_schema`, where the case has none."""
+    ignore_case: bool | None = None
+    """Compare text without regard to case. Default: no for `exact` and `regex`, yes for other text."""
+    mode: Literal["any", "all"] | None = None
+    """Whether `contains` wants any of several texts, or scores their share."""
+    pattern: Annotated[Text, AfterValidator(_pattern)] | None = None
+    """Regular expression of `regex`. Default: each case's own."""
+    answer_schema: Mapping[str, Json] | None = Field(default=None, alias="schema")
+    """JSON schema of `json_schema`. Default: each case's own."""
     tolerance: NonNegative | None = None
     """Largest difference that `numeric` accepts."""
     relative_tolerance: NonNegative | None = None
     """Largest difference that `numeric` accepts, as a share of the expected number."""
-    min_length: NonNegativeCount | None = None
-    """Fewest characters that `length` accepts, where the case does not say."""
-    max_length: NonNegativeCount | None = None
-    """Most characters that `length` accepts, where the case does not say."""
-    ignore_case: bool = False
-    """Compare text without regard to case."""
+    scale: Positive | None = None
+    """Difference beyond the tolerance over which `numeric` falls to 0. Default: it falls at once."""
+    which: Literal["first", "last"] | None = None
+    """The number of the answer that `numeric` takes. Default: the last."""
+    min: NonNegativeCount | None = Field(default=None, validation_alias=AliasChoices("min", "min_length"))
+    """Shortest answer that `length` accepts. Default: each case's own."""
+    max: NonNegativeCount | None = Field(default=None, validation_alias=AliasChoices("max", "max_length"))
+    """Longest answer that `length` accepts. Default: each case's own."""
+    unit: Literal["chars", "words"] | None = None
+    """What `length` counts. Default: chars."""
+    field: JmesPath | None = Field(default=None, json_schema_extra=LATER)
+    """JMESPath into the result to the part that is scored."""
     description: str | None = None
     """For readers."""
 
@@ -113,9 +134,14 @@ class MetricSection(Section):
 
     @model_validator(mode="after")
     def _is_possible(self) -> "MetricSection":
-        if self.min_length is not None and self.max_length is not None and self.min_length > self.max_length:
-            raise at("min_length", f"min_length {self.min_length} is above max_length {self.max_length}")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise at("min", f"min {self.min} is above max {self.max}")
         return self
+
+    def options(self) -> dict[str, Json]:
+        """Return what was given for the function, by the keys of the file."""
+        chosen = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {key: value for key, value in chosen.items() if key not in _NOT_OPTIONS}
 
 
 class CustomEvaluator(Section):

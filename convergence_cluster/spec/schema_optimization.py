@@ -43,7 +43,7 @@ class EarlyStopping(Section):
     enabled: bool = True
     """Whether to stop before the budget is spent."""
     patience: Count | None = None
-    """Stop after this many rounds without `min_improvement`, each of `population_size` arms' worth of calls.
+    """Stop after this many rounds without `min_improvement`; a round gives `population_size` arms their first calls.
     Default: never."""
     min_improvement: NonNegative = 0.01
     """Rise of the score that counts as progress for `patience`."""

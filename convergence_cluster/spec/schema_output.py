@@ -8,7 +8,7 @@ from pydantic import Field
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.section import IGNORED, LATER, OneOrMore, Section, Text
 
-Chart = Literal["score_over_time", "parameter_importance", "pareto_front", "cost_vs_quality", "case_comparison"]
+Chart = Literal["score_over_time", "parameter_importance", "pareto_front", "cost_vs_quality"]
 
 
 class ExportBestConfig(Section):

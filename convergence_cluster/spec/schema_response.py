@@ -1,10 +1,11 @@
 """The `api.response` section: what an answer means."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from convergence_cluster.spec.section import JmesPath, NonNegative, Section
+from convergence_cluster.spec.section import JmesPath, NonNegative, Section, at
 
 
 def _cost_paths(value: Any) -> Any:
@@ -22,8 +23,19 @@ class CostPath(Section):
     """USD for each unit."""
     per_million: NonNegative | None = None
     """USD for a million units. Without either, the number is USD."""
-    required: bool = False
-    """An answer without this number has an unknown cost."""
+
+    @model_validator(mode="after")
+    def _is_one_price(self) -> "CostPath":
+        if self.per_unit is not None and self.per_million is not None:
+            raise at("per_million", "per_unit and per_million exclude each other")
+        return self
+
+    @property
+    def usd_per_unit(self) -> float:
+        """What one unit costs."""
+        return (
+            self.per_unit if self.per_unit is not None else 1.0 if self.per_million is None else self.per_million / 1e6
+        )
 
 
 class UsagePaths(Section):
@@ -47,21 +59,22 @@ class UsagePaths(Section):
     def _from_shorthand(cls, value: Any) -> Any:
         return {"object": value} if isinstance(value, str) else value
 
+    def rule(self) -> str | Mapping[str, str]:
+        """Return the path of an object, or a path for each count."""
+        return self.object or self.model_dump(exclude_none=True)
+
 
 class ResponseSection(Section):
     """Where in an answer things are: JMESPath expressions over the response body."""
 
-    result_field: JmesPath | None = None
+    result_field: JmesPath | None = Field(default=None, validation_alias=AliasChoices("result_field", "text"))
     """The result that metrics score. Default: the provider's usual place, else the whole body."""
-    text: JmesPath | None = None
-    """The result as text, where it is elsewhere than `result_field`."""
     error_field: JmesPath | None = None
-    """An error message; where it is present and not empty, and `success_when` and `success_field` say nothing else, the
-    call failed."""
+    """An error; the call failed where it is neither absent, false nor empty."""
     success_field: JmesPath | None = None
-    """A flag; the call failed where it is present and false. Absent counts as success."""
+    """A flag; the call failed where it is false. Absent counts as success. `success_when` goes before it."""
     success_when: JmesPath | None = None
-    """An expression over `{status, body}` that must be true, or the call failed: `` body.state == 'done' ``."""
+    """An expression over `{status, headers, body}` that must hold, or the call failed: `` body.state == 'done' ``."""
     usage: UsagePaths | None = None
     """Token counts: a path to an object with the usual names, or one path for each count."""
     cost: Annotated[tuple[CostPath, ...], BeforeValidator(_cost_paths)] = ()
@@ -70,3 +83,9 @@ class ResponseSection(Section):
     """Why it ended: `length` or `max_tokens` mean it was cut, `content_filter` or `refusal` that it was not given."""
     model: JmesPath | None = None
     """The model that answered."""
+
+    def success_rule(self) -> str | None:
+        """Return the expression over `{status, headers, body}` that must hold, or None for any answer."""
+        if self.success_when is not None or self.success_field is None:
+            return self.success_when
+        return f"(body | {self.success_field}) != `false`"

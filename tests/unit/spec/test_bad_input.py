@@ -138,8 +138,8 @@ def message_of(load: Loads, text: str) -> str:
         ),
         (
             "  auth: {type: none}\n",
-            "  prices: {gpt: {input_usd_per_million: 1}}\n",
-            "4: api.prices.gpt.input_usd_per_million: input and output prices are given together",
+            "  prices: {gpt: {input_per_million_usd: 1}}\n",
+            "4: api.prices.gpt.input_per_million_usd: input and output prices are given together",
         ),
         (
             "[a, b]",
@@ -277,8 +277,8 @@ def message_of(load: Loads, text: str) -> str:
             "function: contain",
             (
                 "12: evaluation.metrics.accuracy.function: 'contain': expected 'exact', 'exact_match', 'contains', "
-                "'contains_any', 'contains_all', 'regex', 'levenshtein', 'token_ratio', 'similarity', 'json_schema', "
-                "'length', 'numeric' or 'custom'; did you mean 'contains'?"
+                "'contains_any', 'contains_all', 'regex', 'levenshtein', 'token_ratio', 'token_sort', 'token_set', "
+                "'similarity', 'json_schema', 'length', 'numeric' or 'custom'; did you mean 'contains'?"
             ),
         ),
         (

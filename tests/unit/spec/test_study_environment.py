@@ -64,7 +64,7 @@ def test_an_endpoint_that_comes_to_nothing_is_refused(environment: dict[str, str
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("{name: x,", "{description: other, rate: {rpm: 3}, prices: {usd_per_call: 1}, name: x,"),
+        ("{name: x,", "{description: other, rate: {rpm: 3}, prices: {per_call_usd: 1}, name: x,"),
         ("evaluation:", "budget: {usd: 1}\nevaluation:"),
         ("evaluation:", "output: {save_path: there}\nlegacy: {enabled: false}\nevaluation:"),
         ("evaluation:", "optimization: {execution: {parallel_workers: 50, max_retries: 1}}\nevaluation:"),

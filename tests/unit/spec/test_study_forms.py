@@ -144,6 +144,60 @@ weave:
   project: "api-optimization"
 """
 
+NEW = """\
+api:
+  name: support-bot
+  provider: openai
+  endpoint: https://api.openai.com/v1/chat/completions
+  auth: {type: bearer, token_env: OPENAI_API_KEY}
+  request: {method: POST, headers: {}, timeout_seconds: 30, body: {user: "{{ case.user }}"}, query: {v: 1}}
+  response:
+    result_field: "choices[0].message.content"
+    usage: usage
+    cost: [{path: credits, per_unit: 0.001}]
+    error_field: error.message
+    success_field: ok
+    success_when: "status == `200`"
+    finish: "choices[0].finish_reason"
+    model: model
+  rate: {rpm: 500, tpm: 200000, concurrency: 64}
+  prices: {gpt-4.1-mini: {input_per_million_usd: 0.4, output_per_million_usd: 1.6, cached_per_million_usd: 0.1}}
+search_space:
+  parameters:
+    model: [gpt-4.1-mini, gpt-4.1-nano, o4-mini]
+    temperature: {type: continuous, min: 0, max: 1, step: 0.1}
+    max_tokens: {type: discrete, values: [256, 512, 1024]}
+    effort: {values: [low, high], when: {model: [o4-mini]}}
+    system_prompt: {template: prompts/*.md}
+  baseline: {model: gpt-4.1-mini, temperature: 1.0}
+evaluation:
+  test_cases: {path: cases.json, holdout: 0.2}
+  metrics:
+    quality: {weight: 0.6, type: higher_is_better, function: contains}
+    latency_ms: {weight: 0.2, type: lower_is_better, threshold: 2000}
+    cost_usd: {weight: 0.2, type: lower_is_better, budget_per_call: 0.01}
+  custom_evaluator: {module: scorer, function: score_response}
+  constraints: {quality: {min: 0.8}}
+optimization:
+  algorithm: mab_evolution
+  mab: {strategy: thompson_sampling}
+  evolution: {population_size: 20, generations: 10, mutation_rate: 0.2, crossover_rate: 0.7, elite_size: 2}
+  execution:
+    parallel_workers: 5
+    max_retries: 3
+    deterministic: false
+    max_repeats: 2
+    early_stopping: {enabled: true, patience: 3, min_improvement: 0.01, confidence: 0.9, within: 0.02}
+  seed: 7
+budget: {usd: 5.00, calls: 2000, minutes: 30, usd_per_call: 0.01}
+output:
+  save_path: ./results/x
+  formats: [json, markdown, csv, html]
+  visualizations: [pareto_front]
+  export_best_config: {format: env, output_path: best.env}
+legacy: {enabled: true, session_id: x}
+"""
+
 SHORT = """\
 api: {name: x, endpoint: "https://example.com/v1"}
 search_space:
@@ -186,6 +240,20 @@ def test_the_full_form_loads_and_says_which_keys_have_no_effect(load: Loads) -> 
     }
 
 
+def test_the_new_keys_load_without_a_note(load: Loads) -> None:
+    study = load(NEW)
+
+    assert study.notes == ()
+    assert study.baseline == {
+        "model": "gpt-4.1-mini",
+        "temperature": 1.0,
+        "max_tokens": 512,
+        "system_prompt": "prompts/v1.md",
+    }
+    assert study.max_calls == 2000
+    assert len(study.cases) == 4
+
+
 def test_the_readme_loads_with_its_cases_beside_it(folder: Path) -> None:
     cases = [{"input": {"prompt": "Explain quantum computing"}, "expected": {"min_length": 100}}]
     (folder / "test_cases.json").write_text(json.dumps(cases))
@@ -226,7 +294,7 @@ def test_multi_objective_metrics_of_the_readme_map_to_what_is_measured(load: Loa
         ("latency_ms", Direction.MINIMIZE),
         ("cost_usd", Direction.MINIMIZE),
     ]
-    assert study.metrics[0].function == "exact_match"
+    assert study.metrics[0].function == "exact"
 
 
 @pytest.mark.parametrize(
@@ -270,7 +338,7 @@ def test_a_parameter_is_of_the_kind_that_its_short_form_says(load: Loads, writte
             lambda s: s.spec.api.auth.header_name == "X-K",
         ),
         ("name: x,", "name: 2024,", lambda s: s.spec.api.name == "2024"),
-        ("name: x,", "name: x, prices: {usd_per_call: 1},", lambda s: s.spec.api.prices["*"].usd_per_call == 1),
+        ("name: x,", "name: x, prices: {per_call_usd: 1},", lambda s: s.spec.api.prices["*"].per_call_usd == 1),
         ("name: x,", "name: x, response: {cost: credits},", lambda s: s.spec.api.response.cost[0].path == "credits"),
         (
             "name: x,",
@@ -314,7 +382,7 @@ def test_a_json_study_loads_as_its_yaml_does(folder: Path) -> None:
     assert study.digest == loads(SHORT, directory=folder).digest
 
 
-@pytest.mark.parametrize("text", [FULL, SHORT])
+@pytest.mark.parametrize("text", [FULL, NEW, SHORT])
 def test_a_normalised_study_reads_back_as_itself(load: Loads, text: str) -> None:
     spec = load(text).spec
 

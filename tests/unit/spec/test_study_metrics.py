@@ -72,10 +72,9 @@ def test_constraints_bound_objectives_and_watch_what_is_measured(load: Loads) ->
 
 
 def test_options_of_a_function_are_at_hand(load: Loads) -> None:
-    study = study_with(load, "{shape: {function: json_schema, schema: {type: object}, field: data}}")
+    study = study_with(load, "{shape: {function: json_schema, schema: {type: object}, relative_tolerance: 0.1}}")
 
-    assert study.metrics[0].settings.answer_schema == {"type": "object"}
-    assert study.metrics[0].settings.field == "data"
+    assert study.metrics[0].options == {"schema": {"type": "object"}, "relative_tolerance": 0.1}
 
 
 def test_a_judge_is_scored_by_the_evaluator_where_there_is_one(load: Loads) -> None:

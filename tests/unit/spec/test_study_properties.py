@@ -94,7 +94,7 @@ FULL: Any = {
         "request": {"method": "POST", "headers": {"a": "b"}, "body": {"a": 1}, "timeout_seconds": 3},
         "response": {"result_field": "a.b", "usage": {"object": "u"}, "cost": [{"path": "c", "per_unit": 2}]},
         "rate": {"rpm": 3},
-        "prices": {"m": {"usd_per_call": 1}},
+        "prices": {"m": {"per_call_usd": 1}},
     },
     "search_space": {
         "parameters": {
