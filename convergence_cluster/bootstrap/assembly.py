@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from convergence_cluster.bootstrap.pricing import CostBound
-from convergence_cluster.bootstrap.searching import ScoredMetrics, build_optimizer, build_problem, parse_legacy
+from convergence_cluster.bootstrap.searching import ScoredMetrics, build_optimizer, parse_legacy
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome
@@ -17,6 +17,8 @@ from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.journal import History
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.spec.portable import unpack
+from convergence_cluster.spec.search_problem import to_search_problem
 from convergence_cluster.storage.studies import StudyRecord
 
 
@@ -49,7 +51,8 @@ def assemble(
     """
     metrics = ScoredMetrics(study)
     observer = Observer(metrics, study.objectives)
-    problem = build_problem(study, parse_legacy(json.loads(record.spec_json)["legacy"]))
+    began = json.loads(record.spec_json)
+    problem = to_search_problem(unpack(began["study"]), legacy=parse_legacy(began["legacy"]))
     execution = study.spec.optimization.execution
     coordinator = Coordinator(
         study=record.id,

@@ -17,7 +17,7 @@ from convergence_cluster.bootstrap.remembering import Memory
 from convergence_cluster.bootstrap.reporting import build_report
 from convergence_cluster.bootstrap.runner import RunnerFactory, build_prices
 from convergence_cluster.bootstrap.sandboxes import with_sandbox
-from convergence_cluster.bootstrap.searching import dump_legacy, max_calls
+from convergence_cluster.bootstrap.searching import dump_legacy
 from convergence_cluster.dispatch.in_process import InProcessExecutor
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import Conflict, NotFound, SpecError
@@ -28,6 +28,7 @@ from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.settings import Settings
 from convergence_cluster.spec.environment import missing_environment
 from convergence_cluster.spec.loading import LoadedStudy, load_study
+from convergence_cluster.spec.portable import pack, unpack
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
 from convergence_cluster.storage.leases import Leases
@@ -84,7 +85,7 @@ class Control:
         """
         with self._database() as database:
             record = self._find(Studies(database), study_id, needs_unfinished=study_id is None)
-            study = load_again(record)
+            study = current_study(record)
             self.check(study)
             return self._sit(database, record, study, listener=listener, is_resumed=True)
 
@@ -97,7 +98,7 @@ class Control:
         """
         with self._database() as database:
             record = self._find(Studies(database), study_id, needs_unfinished=False)
-            study = load_again(record)
+            study = current_study(record)
             assembly = assemble(
                 study,
                 record,
@@ -152,8 +153,7 @@ class Control:
         memory = Memory(study, self._settings, self._clock)
         legacy, sentence = memory.recall()
         document = {
-            "study": study.spec.document(),
-            "seed": study.spec.optimization.seed,
+            "study": pack(study),
             "legacy": dump_legacy(legacy),
             "started_from": sentence,
         }
@@ -205,7 +205,7 @@ class Control:
     def _housekeeping(
         self, study: LoadedStudy, listener: Callable[[Progress], None], renew: Callable[[], None]
     ) -> Housekeeping:
-        caps = Caps(usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study))
+        caps = Caps(usd=study.spec.budget.usd, calls=study.max_calls, time_s=_time_s(study))
         return Housekeeping(clock=self._clock, caps=caps, listener=listener, renew=renew)
 
     def _journal(self, database: Database, record: StudyRecord, study: LoadedStudy, token: int) -> StudyJournal:
@@ -221,7 +221,7 @@ class Control:
         housekeeping: Housekeeping,
         stack: ExitStack,
     ) -> Assembly:
-        budget = Budget(clock=self._clock, usd=study.spec.budget.usd, calls=max_calls(study), time_s=_time_s(study))
+        budget = Budget(clock=self._clock, usd=study.spec.budget.usd, calls=study.max_calls, time_s=_time_s(study))
         factory = RunnerFactory(study, environ=self._environ, meter=budget, clock=self._clock)
         executor = InProcessExecutor(
             open_runner=factory.open,
@@ -252,18 +252,22 @@ class Control:
         return reason
 
 
-def load_again(record: StudyRecord) -> LoadedStudy:
-    """Return the study of a record from the file it came from.
+def stored_study(record: StudyRecord) -> LoadedStudy:
+    """Return the study as it was when it began; no file is read."""
+    return unpack(json.loads(record.spec_json)["study"])
+
+
+def current_study(record: StudyRecord) -> LoadedStudy:
+    """Return the study with the budget, pace and output that its file asks for now; as it began where the file is gone.
 
     Raises:
-        Conflict: the file is gone, or says something else now.
+        Conflict: the file is another study now.
     """
-    if record.source_path is None:
-        raise Conflict(f"Study {record.id} did not come from a file; run it again from where it was started.")
-    path = Path(record.source_path)
-    if not path.is_file():
-        raise Conflict(f"Study {record.id} came from {path}, which is not there any more; put it back to go on.")
-    study = with_seed(load_study(path), json.loads(record.spec_json)["seed"])
+    stored = stored_study(record)
+    path = Path(record.source_path) if record.source_path else None
+    if path is None or not path.is_file():
+        return stored
+    study = with_seed(load_study(path), stored.spec.optimization.seed)
     if study.digest != record.digest:
         raise Conflict(
             f"Study {record.id} cannot go on: {path}, or a file that it names, changed since. Restore it, or run the "

@@ -13,7 +13,8 @@ from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.settings import Settings
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.storage.database import open_database
-from convergence_cluster.storage.legacy import Family, LegacyArm, LegacyStore, LegacyStudy, parameters_of
+from convergence_cluster.storage.legacy import LegacyStore
+from convergence_cluster.storage.legacy_records import Family, LegacyArm, LegacyStudy, parameters_of
 from convergence_cluster.storage.studies import StudyRecord
 
 _MAX_ELITES = 8

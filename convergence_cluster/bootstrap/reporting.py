@@ -9,7 +9,6 @@ from pathlib import Path
 from convergence_cluster import __version__
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.bootstrap.confirming import holdout_result
-from convergence_cluster.bootstrap.searching import max_calls
 from convergence_cluster.domain.calls import CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.search import Direction, StopReason
@@ -45,13 +44,13 @@ def build_report(
         stop_reason=reason,
         recommendation=answer,
         arms=tuple(sorted(answer.arms, key=lambda arm: arm.arm)),
-        calls=tuple(_scored(assembly, outcome) for outcome in outcomes),
-        cases=(*study.cases, *study.holdout),
+        calls=tuple(_scored(assembly, outcome) for outcome in outcomes if outcome.call.case < len(study.cases)),
+        cases=study.cases,
         metrics=_metrics(assembly, study),
         space=study.space,
         within=study.spec.optimization.execution.early_stopping.within,
         spend=_spend(assembly, finished_at_s - record.created_at_s),
-        caps=Caps(usd=study.spec.budget.usd, calls=max_calls(study), minutes=study.spec.budget.minutes),
+        caps=Caps(usd=study.spec.budget.usd, calls=study.max_calls, minutes=study.spec.budget.minutes),
         price_sources=tuple(sorted({o.price_source for o in outcomes if o.price_source})),
         legacy=json.loads(record.spec_json)["started_from"],
         holdout=holdout_result(assembly, study) if study.holdout else None,
@@ -78,7 +77,7 @@ def write_report(report: StudyReport, study: LoadedStudy, *, folder: Path | None
     """
     output = study.spec.output
     target = folder or Path(output.save_path)
-    charts = tuple(Visualization(name) for name in output.visualizations if name in set(Visualization))
+    charts = tuple(Visualization(name) for name in output.visualizations if name in set(Visualization)) or None
     files: dict[Path, bytes] = {
         target / name: content
         for name, content in documents(report, formats=output.formats, visualizations=charts).items()

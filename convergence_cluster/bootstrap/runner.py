@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
-from convergence_cluster.domain.identity import Json
 from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.evaluators.custom import CustomEvaluator
 from convergence_cluster.evaluators.measured import MEASURED
@@ -22,7 +21,6 @@ from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvid
 from convergence_cluster.providers.routing import RoutedProvider
 from convergence_cluster.spec.environment import resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
-from convergence_cluster.spec.metrics import Metric
 from convergence_cluster.spec.schema_api import ApiSection
 from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.trials.protocols import Evaluator, Meter, Provider
@@ -147,28 +145,13 @@ def _auth(api: ApiSection) -> Auth:
 def _response_rule(response: ResponseSection) -> ResponseRule:
     return ResponseRule(
         result=response.result_field,
-        usage=_usage(response),
-        cost=tuple(CostTerm(path=term.path, usd_per_unit=_usd_per_unit(term)) for term in response.cost),
+        usage=None if response.usage is None else response.usage.rule(),
+        cost=tuple(CostTerm(path=term.path, usd_per_unit=term.usd_per_unit) for term in response.cost),
         error=response.error_field,
-        success_when=response.success_when
-        or (f"body.{response.success_field} != `false`" if response.success_field else None),
+        success_when=response.success_rule(),
         model=response.model or "model",
         finish=response.finish,
     )
-
-
-def _usage(response: ResponseSection) -> str | Mapping[str, str] | None:
-    if response.usage is None:
-        return None
-    if response.usage.object is not None:
-        return response.usage.object
-    return {name: path for name, path in response.usage.model_dump(exclude={"object"}).items() if path is not None}
-
-
-def _usd_per_unit(term: Any) -> float:
-    if term.per_unit is not None:
-        return float(term.per_unit)
-    return 1.0 if term.per_million is None else float(term.per_million) * _PER_MILLION
 
 
 def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Prices:
@@ -176,10 +159,10 @@ def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock
     api = study.spec.api
     by_model = {
         name: Price(
-            input_per_million_usd=price.input_usd_per_million or 0.0,
-            output_per_million_usd=price.output_usd_per_million or 0.0,
-            cached_per_million_usd=price.cached_usd_per_million,
-            per_call_usd=price.usd_per_call or 0.0,
+            input_per_million_usd=price.input_per_million_usd or 0.0,
+            output_per_million_usd=price.output_per_million_usd or 0.0,
+            cached_per_million_usd=price.cached_per_million_usd,
+            per_call_usd=price.per_call_usd or 0.0,
         )
         for name, price in api.prices.items()
     }
@@ -190,7 +173,7 @@ def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock
 def build_evaluators(study: LoadedStudy) -> list[Evaluator]:
     """Return what scores answers: one built-in evaluator a metric, and the user's own for all of its metrics."""
     evaluators: list[Evaluator] = [
-        BuiltinEvaluator(metric=metric.name, function=metric.function, options=_options(metric))
+        BuiltinEvaluator(metric=metric.name, function=metric.function, options=metric.options)
         for metric in study.metrics
         if metric.function not in {"measured", "custom"}
     ]
@@ -199,13 +182,3 @@ def build_evaluators(study: LoadedStudy) -> list[Evaluator]:
         assert study.evaluator is not None
         evaluators.append(CustomEvaluator(path=study.evaluator.path, function=study.evaluator.function, metrics=custom))
     return evaluators
-
-
-def _options(metric: Metric) -> Mapping[str, Json]:
-    names = ("field", "expected", "expected_field", "pattern", "tolerance", "relative_tolerance")
-    given = {name: getattr(metric.settings, name) for name in names}
-    given["schema"] = metric.settings.answer_schema
-    given["ignore_case"] = metric.settings.ignore_case or None
-    given["min_length"] = metric.settings.min_length
-    given["max_length"] = metric.settings.max_length
-    return {name: value for name, value in given.items() if value is not None}

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from convergence_cluster.coordinator.protocols import Optimizer
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.domain.search import Elite, Legacy, SearchProblem, Stopping
+from convergence_cluster.domain.search import Elite, Legacy, SearchProblem
 from convergence_cluster.evaluators.scoring import Utility, score, with_scales
 from convergence_cluster.optimizers.baselines import GridSearch, RandomSearch
 from convergence_cluster.optimizers.baselines_optuna import OptunaSearch
@@ -33,45 +33,6 @@ class ScoredMetrics:
     def score(self, metrics: Mapping[str, float]) -> float:
         """Return the weighted mean of utilities, in [0, 1]."""
         return score(metrics, self.utilities)
-
-
-def max_calls(study: LoadedStudy) -> int:
-    """Return the cap on calls: the study's own, else generations x population_size x cases."""
-    evolution = study.spec.optimization.evolution
-    n_cases = len(study.cases) + len(study.holdout)
-    return study.spec.budget.calls or evolution.generations * evolution.population_size * n_cases
-
-
-def build_problem(study: LoadedStudy, legacy: Legacy) -> SearchProblem:
-    """Return everything that the search may know before the first call."""
-    optimization = study.spec.optimization
-    stopping = optimization.execution.early_stopping
-    weights = tuple(case.weight for case in study.cases)
-    tags = tuple(case.tags[0] if case.tags else "" for case in study.cases)
-    return SearchProblem(
-        space=study.space,
-        n_cases=len(study.cases),
-        objectives=study.objectives,
-        baseline=study.baseline,
-        case_weights=weights if len(set(weights)) > 1 else None,
-        case_tags=tags if len(set(tags)) > 1 else None,
-        max_calls=max_calls(study),
-        parallelism=optimization.execution.parallel_workers,
-        max_repeats=optimization.execution.repeats,
-        stopping=Stopping(
-            enabled=stopping.enabled,
-            confidence=stopping.confidence or optimization.mab.confidence_level,
-            within=stopping.within,
-            patience=stopping.patience,
-            min_improvement=stopping.min_improvement,
-        ),
-        legacy=legacy,
-        settings={
-            "mab": optimization.mab.model_dump(mode="json", exclude_unset=True),
-            "evolution": optimization.evolution.model_dump(mode="json", exclude_unset=True),
-        },
-        seed=optimization.seed,
-    )
 
 
 def build_optimizer(study: LoadedStudy, problem: SearchProblem) -> Optimizer:

@@ -3,7 +3,6 @@
 import argparse
 from pathlib import Path
 
-from convergence_cluster.bootstrap.searching import max_calls
 from convergence_cluster.commands.running import open_control
 from convergence_cluster.spec.loading import LoadedStudy, load_study
 
@@ -41,7 +40,7 @@ def describe(study: LoadedStudy) -> list[str]:
         f"search   {space}",
         f"cases    {len(study.cases)}{kept}",
         f"metrics  {metrics}",
-        f"budget   {max_calls(study)} calls" + (f", {usd:g} USD" if usd else ""),
+        f"budget   {study.max_calls} calls" + (f", {usd:g} USD" if usd else ""),
     ]
 
 

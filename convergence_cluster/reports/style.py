@@ -98,7 +98,8 @@ h2,h3{break-after:avoid}
 .scroll{overflow:visible;border:0}th button::after{content:""}
 table{font-size:8pt}td,th{padding:3px 5px;white-space:normal!important}
 .wide{min-width:0}td{overflow-wrap:break-word}td.n{white-space:nowrap!important}
-.sortable{font-size:7pt}.sortable td:not(.n),.sortable th{overflow-wrap:anywhere;max-width:14ch}.charts{grid-template-columns:1fr 1fr}}
+.sortable{font-size:7pt}.sortable td:not(.n),.sortable th{overflow-wrap:anywhere;max-width:14ch}
+.charts{grid-template-columns:1fr 1fr}}
 """
 )
 
