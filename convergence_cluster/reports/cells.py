@@ -16,6 +16,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 Source: OWASP, CSV Injection, 2025.
 """
 
+_SUSPECT = frozenset((*_FORMULA, " "))
+
 
 def cell(value: Json) -> str:
     """Return a value as one cell: numbers and flags as Python writes them, None empty, mappings and lists as JSON."""
@@ -43,5 +45,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Json]]) -> str:
 
 def _safe(text: str) -> str:
     text = text.replace("\x00", "\ufffd")
+    if text[:1] not in _SUSPECT:
+        return text
     is_formula = text.lstrip(" ").startswith(_FORMULA) and not _NUMBER.fullmatch(text)
     return f"'{text}" if is_formula else text
