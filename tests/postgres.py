@@ -46,7 +46,8 @@ def postgres_server() -> Iterator[PostgresServer]:
     port = _free_port()
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     data = str(folder / "data")
-    control = [*_unprivileged(), str(binaries / "pg_ctl"), "-D", data, "-w"]
+    prefix = _unprivileged(folder)
+    control = [*prefix, str(binaries / "pg_ctl"), "-D", data, "-w"]
     try:
         settings = [part for setting in _FAST for part in ("-c", setting)]
         initdb = [
@@ -59,7 +60,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             "--encoding=UTF8",
             "--no-sync",
         ]
-        _run([*_unprivileged(), *initdb, *settings])
+        _run([*prefix, *initdb, *settings])
         _run([*control, "-l", str(folder / "log"), "-o", f"-h 127.0.0.1 -p {port} -k ''", "start"])
         try:
             yield PostgresServer(port=port)
@@ -78,9 +79,15 @@ def _binaries() -> Path | None:
     return None
 
 
-def _unprivileged() -> list[str]:
-    """PostgreSQL refuses to run as root."""
-    return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+def _unprivileged(folder: Path) -> list[str]:
+    """Return what to put before a command so that it does not run as root, which PostgreSQL refuses."""
+    if os.geteuid() != 0:
+        return []
+    namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0:
+        return namespace
+    os.chown(folder, 65534, 65534)
+    return ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 
 
 def _run(command: list[str]) -> None:

@@ -149,7 +149,9 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     try:
-        return create_engine(url, connect_args={"connect_timeout": 10, "application_name": "convergence"})
+        # The ping costs a round trip, and lets a study outlive a restart of the server between two appends.
+        arguments = {"connect_timeout": 10, "application_name": "convergence"}
+        return create_engine(url, connect_args=arguments, pool_pre_ping=True)
     except ImportError as error:
         raise ConvergenceError(
             "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'"

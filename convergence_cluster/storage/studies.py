@@ -12,6 +12,7 @@ from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.errors import Conflict, NotFound
 from convergence_cluster.domain.identity import StudyId
 from convergence_cluster.storage.database import Database
+from convergence_cluster.storage.leases import check_fence
 from convergence_cluster.storage.schema import LOCAL_OWNER, calls, ledger, studies
 
 _MAX_NAME = 40
@@ -120,11 +121,14 @@ class Studies:
             row = connection.execute(query).one_or_none()
         return None if row is None else self._record(row)
 
-    def set_state(self, study: str, state: StudyState, *, now_s: float, reason: str | None = None) -> None:
-        """Note where the study is in its life.
+    def set_state(
+        self, study: str, state: StudyState, *, now_s: float, reason: str | None = None, token: int | None = None
+    ) -> None:
+        """Note where the study is in its life; with `token`, only as the holder of its lease.
 
         Raises:
             NotFound: there is no such study.
+            LeaseLost: another process has claimed the study since.
         """
         change = (
             update(studies)
@@ -132,6 +136,8 @@ class Studies:
             .values(state=state.value, reason=reason, updated_at_s=now_s)
         )
         with self._database.write() as connection:
+            if token is not None:
+                check_fence(connection, study, token)
             n_changed = connection.execute(change).rowcount
         if n_changed == 0:
             raise NotFound(f"There is no study {study!r} in {self._database.name}.")

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text as sql
 
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind, Usage
-from convergence_cluster.domain.errors import Conflict, LeaseLost, NotFound
+from convergence_cluster.domain.errors import Conflict, ConvergenceError, LeaseLost, NotFound
 from convergence_cluster.domain.identity import ArmId, StudyId
 from convergence_cluster.domain.journal import Asked, Calibrated, Event, LedgerEntry, Resumed, Stopped, Told
 from convergence_cluster.domain.search import Block, StopReason
@@ -227,9 +228,12 @@ def test_a_writer_that_lost_its_lease_writes_nothing_more(database: Database) ->
 
     with pytest.raises(LeaseLost):
         old.append(events=[asked(0, 2)], outcomes=[outcome(study)])
+    with pytest.raises(LeaseLost):
+        Studies(database).set_state(study, StudyState.INTERRUPTED, now_s=132.0, token=1)
 
     assert new.read().events == (asked(0, 0), asked(0, 1))
     assert new.read().outcomes == {}
+    assert Studies(database).get(study).state is StudyState.RUNNING
 
 
 def test_of_many_claimers_at_once_exactly_one_wins(database: Database) -> None:
@@ -375,6 +379,30 @@ def test_calls_of_unknown_price_are_counted_and_cost_nothing(database: Database)
 
     assert math.isclose(record.spent_usd, 0.1)
     assert record.n_unpriced == 1
+
+
+def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
+    with pytest.raises(ConvergenceError, match="refused") as caught:
+        open_database("postgresql://user:canary@127.0.0.1:1/db")
+
+    assert "canary" not in str(caught.value)
+    assert "127.0.0.1" in str(caught.value)
+
+
+def test_a_study_outlives_a_server_that_drops_its_connections(server: PostgresServer) -> None:
+    url = server.new_database()
+    database, admin = open_database(url), open_database(url)
+    study = new_study(database)
+    journal = claimed(database, study)
+    journal.append(outcomes=[outcome(study)])
+
+    with admin.write() as connection:
+        connection.execute(sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"))
+    journal.append(outcomes=[outcome(study, case=1)])
+
+    assert len(journal.read().outcomes) == 2
+    database.close()
+    admin.close()
 
 
 WRITER = """
