@@ -47,6 +47,8 @@ def fault(
     `headers` are in lower case, `where` is method, host and path. Nothing here may hold a secret any more.
     """
     message = message_of(body) or " ".join(text.split())
+    if location := headers.get("location"):
+        message = f"redirects to {location.split('?')[0]}; put that address into `endpoint`"
     said = f"{where}: HTTP {status}: {message[:EXCERPT_CHARS]}"
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
         return ProviderStopError(said)

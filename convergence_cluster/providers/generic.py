@@ -87,7 +87,7 @@ class GenericProvider:
             PermanentError: this call is not accepted, or its answer lacks what the study file names.
         """
         url, headers, content = self._build(request)
-        headers["Idempotency-Key"] = request.idempotency_key
+        headers.setdefault("Idempotency-Key", request.idempotency_key)
         reply = await self._transport.exchange(self._endpoint, url=url, headers=headers, content=content)
         now_s = self._clock.now_s()
         reply.raise_for_status(request.configuration, now_s)

@@ -128,7 +128,7 @@ class HttpTransport:
         *,
         clock: Clock,
         environ: Mapping[str, str],
-        verify: bool | str = True,
+        tls: ssl.SSLContext | None = None,
         proxy_url: str | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
@@ -136,7 +136,7 @@ class HttpTransport:
         self._environ = environ
         self._max_body_bytes = max_body_bytes
         self._proxy_url = proxy_url
-        self._tls = httpx.create_ssl_context(verify=verify)
+        self._tls = tls or httpx.create_ssl_context()
         self._transport = AiohttpTransport(verify=self._tls, client=self._open_session)
 
     async def exchange(

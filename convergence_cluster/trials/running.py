@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from convergence_cluster.domain.calls import Answer, Call, CallOutcome, Finish, OutcomeKind, Request, TestCase
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import InfeasibleError, PermanentError, ProviderStopError, TransientError
-from convergence_cluster.domain.identity import Configuration
+from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.evaluators.measured import measure
 from convergence_cluster.metering.prices import Cost, Prices
 from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
@@ -31,6 +31,8 @@ class TrialPlan:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """For each parameter that is a prompt: the text of every value (a file's name) it can take."""
+    fixed: Mapping[str, Json] = field(default_factory=dict)
+    """Fields of every request that no parameter overrules, as far as `model` or a limit on output is among them."""
 
 
 class TrialRunner:
@@ -68,9 +70,8 @@ class TrialRunner:
         cost: Cost | None = None
         try:
             answer = await self._answer(call, case, tally)
-            cost = self._prices.cost(
-                model=_model_of(call.configuration, answer), usage=answer.usage, reported_usd=answer.cost_usd
-            )
+            model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
+            cost = self._prices.cost(model=model, usage=answer.usage, reported_usd=answer.cost_usd)
             kind = _UNSCORED.get(answer.finish, OutcomeKind.OK)
             metrics = {} if kind is not OutcomeKind.OK else await self._metrics(call, case, answer, cost)
         except (PermanentError, TransientError) as error:
@@ -87,7 +88,8 @@ class TrialRunner:
             case=case,
             idempotency_key=f"{call.study}:{call.arm}:{call.case}:{call.repeat}",
         )
-        n_tokens = self._n_chars[call.case] // _CHARS_PER_TOKEN + max_output_tokens(call.configuration, default=0)
+        limits = {**self._plan.fixed, **call.configuration}
+        n_tokens = self._n_chars[call.case] // _CHARS_PER_TOKEN + max_output_tokens(limits, default=0)
         return await with_retries(
             lambda: self._attempt(request, n_tokens, tally),
             policy=self._plan.retry,
@@ -186,9 +188,10 @@ def max_output_tokens(configuration: Configuration, *, default: int) -> int:
     return default
 
 
-def _model_of(configuration: Configuration, answer: Answer) -> str | None:
+def model_of(configuration: Configuration) -> str | None:
+    """Return the model that a request asks for, or None where it does not say."""
     model = configuration.get("model")
-    return model if isinstance(model, str) else answer.model
+    return model if isinstance(model, str) else None
 
 
 def _settled(call: Call, tally: Tally, answer: Answer | None, cost: Cost | None) -> tuple[float | None, str | None]:

@@ -76,6 +76,20 @@ def test_geminis_minute_quota_is_waited_for_and_its_daily_one_is_parked() -> Non
     assert by_day.kind == "parked"
 
 
+def test_a_redirect_names_the_address_to_use_without_its_query() -> None:
+    caught = fault(
+        status=308,
+        headers={"location": "https://eu.example.com/v1?key=1"},
+        body=None,
+        text="",
+        where="POST h/p",
+        configuration={},
+        now_s=0.0,
+    )
+
+    assert str(caught) == "POST h/p: HTTP 308: redirects to https://eu.example.com/v1; put that address into `endpoint`"
+
+
 def test_a_long_message_is_cut() -> None:
     caught = fault_of(418, None, text="a" * 10_000)
 
