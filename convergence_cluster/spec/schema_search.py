@@ -10,7 +10,11 @@ from convergence_cluster.spec.section import IGNORED, Number, OneOrMore, Positiv
 
 ParameterType = Literal["categorical", "ordinal", "discrete", "continuous", "float", "int", "integer"]
 
-_WHOLE = {"int", "integer", "discrete"}
+MAX_STEPS = 1_000_000
+"""Steps in a range; a longer grid is slow to list and no search could tell its neighbours apart."""
+
+MAX_WIDTH = 1e15
+"""Of a range; beyond it real numbers have gaps."""
 
 
 def _from_shorthand(value: Any) -> Any:
@@ -70,22 +74,39 @@ class ParameterSection(Section):
             raise at("type", f"{self.type} takes values, not a range; expected continuous, float, int or discrete")
         if self.min >= self.max:
             raise at("min", f"min {self.min:g} is not below max {self.max:g}")
-        if self.step is not None and self.step > self.max - self.min:
-            raise at("step", f"step {self.step:g} is longer than the range of {self.max - self.min:g}")
+        self._check_whole(self.min, self.max)
+        self._check_width(self.max - self.min)
         self._check_scale(self.min)
+
+    def _check_whole(self, low: float, high: float) -> None:
         if self.type in {"int", "integer"}:
-            for key in ("min", "max", "step"):
-                number = getattr(self, key)
+            for key, number in (("min", low), ("max", high), ("step", self.step)):
                 if number is not None and not number.is_integer():
                     raise at(key, f"{number:g}: expected a whole number for type {self.type}")
-        elif self.type is None and self.step is None and self.min.is_integer() and self.max.is_integer():
+        elif self.type is None and self.step is None and low.is_integer() and high.is_integer():
             raise at("type", "required where min and max are whole numbers: int or float")
+
+    def _check_width(self, width: float) -> None:
+        step = self.step or (None if self.type in {None, "float", "continuous"} else 1.0)
+        if self.step is not None and self.step > width:
+            raise at("step", f"step {self.step:g} is longer than the range of {width:g}")
+        if step is not None and not width / step <= MAX_STEPS:
+            raise at("step", f"the range has more than {MAX_STEPS} steps of {step:g}; expected a longer step")
+        if not width <= MAX_WIDTH:
+            raise at("max", f"the range is wider than {MAX_WIDTH:g}; expected a narrower one")
 
     def _check_scale(self, low: float) -> None:
         if self.log and low <= 0:
             raise at("log", f"min {low:g}: a logarithmic range starts above 0")
-        if self.log and self.step is not None and not (self.step == 1 and self.type in _WHOLE):
+        is_stepped = self.step is not None or self.type == "discrete"
+        if self.log and is_stepped and not (self.step in {None, 1} and self.is_whole):
             raise at("step", "log and step exclude each other")
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether a range holds whole numbers only."""
+        numbers = [number for number in (self.min, self.max, self.step) if number is not None]
+        return self.type not in {"float", "continuous"} and all(number.is_integer() for number in numbers)
 
     def _check_values(self, values: tuple[Json, ...]) -> None:
         seen: dict[str, Json] = {}

@@ -11,6 +11,9 @@ from convergence_cluster.spec.schema_search import ParameterSection, SearchSpace
 LOG_FACTOR: Final = 1000.0
 """max / min from which a range without a step is searched by ratios, unless the file says `log: false`."""
 
+REAL: Final = frozenset({None, "float", "continuous"})
+"""Types of a range whose values have no step of their own."""
+
 SLACK: Final = 1e-6
 """Share of a step by which a decimal fraction may miss the grid."""
 
@@ -50,16 +53,16 @@ def to_parameter(name: str, given: ParameterSection, files: Sequence[str] = ()) 
         return _of_values(name, given.values, given.type, when)
     assert given.min is not None
     assert given.max is not None
-    is_whole = _is_whole(given)
-    step = given.step or (1.0 if is_whole else None)
-    high = given.max if step is None else _last(given.min, given.max, step)
+    step = given.step or (None if given.type in REAL else 1.0)
+    is_wide = given.min > 0 and given.max / given.min >= LOG_FACTOR
+    can_be_log = step is None or (given.is_whole and step == 1)
     return Parameter(
         name=name,
-        kind=ParameterKind.INTEGER if is_whole else ParameterKind.CONTINUOUS,
+        kind=ParameterKind.INTEGER if given.is_whole else ParameterKind.CONTINUOUS,
         low=given.min,
-        high=high,
+        high=given.max if step is None else _last(given.min, given.max, step),
         step=step,
-        log=_is_log(given, is_whole=is_whole),
+        log=is_wide and can_be_log if given.log is None else given.log,
         when=when,
     )
 
@@ -119,20 +122,6 @@ def _of_values(
         values=tuple(sorted(values)) if is_ordinal else values,
         when=when,
     )
-
-
-def _is_whole(given: ParameterSection) -> bool:
-    numbers = [number for number in (given.min, given.max, given.step) if number is not None]
-    return given.type not in {"float", "continuous"} and all(number.is_integer() for number in numbers)
-
-
-def _is_log(given: ParameterSection, *, is_whole: bool) -> bool:
-    if given.log is not None:
-        return given.log
-    has_step = given.step is not None and not (is_whole and given.step == 1)
-    assert given.min is not None
-    assert given.max is not None
-    return not has_step and given.min > 0 and given.max / given.min >= LOG_FACTOR
 
 
 def _last(low: float, high: float, step: float) -> float:

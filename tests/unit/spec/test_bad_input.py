@@ -197,6 +197,21 @@ def message_of(load: Loads, text: str) -> str:
         ),
         (
             "min: 0, max: 1",
+            "min: -1e308, max: 1, step: 0.1",
+            "8: search_space.parameters.heat.step: the range has more than 1000000 steps of 0.1; expected a longer",
+        ),
+        (
+            "type: float, min: 0, max: 1",
+            "type: discrete, min: 0.5, max: 3000, log: true",
+            "8: search_space.parameters.heat.step: log and step exclude each other",
+        ),
+        (
+            "min: 0, max: 1",
+            "min: -1e308, max: 1e308",
+            "8: search_space.parameters.heat.max: the range is wider than 1e+15; expected a narrower one",
+        ),
+        (
+            "min: 0, max: 1",
             "min: 0, max: .inf",
             "8: '.inf' is not a finite number",
         ),

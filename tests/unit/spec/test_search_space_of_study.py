@@ -30,6 +30,7 @@ def parameter_of(load: Loads, written: str) -> Parameter:
     [
         ("{type: discrete, min: 1, max: 4}", (1, 2, 3, 4)),
         ("{type: int, min: 0, max: 10, step: 4}", (0, 4, 8)),
+        ("{type: discrete, min: 0.5, max: 3}", (0.5, 1.5, 2.5)),
         ("{type: float, min: 0.1, max: 1.0, step: 0.3}", (0.1, 0.4, 0.7, 1.0)),
         ("{type: continuous, min: 0, max: 1, step: 0.4}", (0.0, 0.4, 0.8)),
         ("{type: float, values: [1, 2]}", (1.0, 2.0)),
@@ -61,6 +62,7 @@ def test_the_last_value_of_a_stepped_range_lies_on_the_grid(load: Loads) -> None
         ("{type: float, min: 0, max: 1}", False),
         ("{type: int, min: 1, max: 4096}", True),
         ("{type: int, min: 1, max: 4096, step: 5}", False),
+        ("{type: discrete, min: 0.5, max: 4096}", False),
     ],
 )
 def test_a_wide_range_is_searched_by_ratios(load: Loads, written: str, *, is_log: bool) -> None:
