@@ -15,7 +15,7 @@ from convergence_cluster.bootstrap.interrupting import interruptible
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.remembering import Memory
 from convergence_cluster.bootstrap.reporting import build_report
-from convergence_cluster.bootstrap.runner import RunnerFactory, build_prices
+from convergence_cluster.bootstrap.runner import RunnerFactory, build_plan, build_prices
 from convergence_cluster.bootstrap.sandboxes import with_sandbox
 from convergence_cluster.bootstrap.searching import dump_legacy
 from convergence_cluster.dispatch.in_process import InProcessExecutor
@@ -129,7 +129,7 @@ class Control:
         self._bound(study).check()
 
     def _bound(self, study: LoadedStudy) -> CostBound:
-        return CostBound(study, build_prices(study, environ=self._environ, clock=self._clock))
+        return CostBound(study, build_plan(study), build_prices(study, environ=self._environ, clock=self._clock))
 
     @contextmanager
     def _database(self) -> Iterator[Database]:

@@ -1,28 +1,22 @@
 """The most that a call can cost, which the budget sets aside before it is sent."""
 
-import json
-from collections.abc import Mapping
-
 from convergence_cluster.domain.errors import SpecError
-from convergence_cluster.domain.identity import Configuration, Json
+from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.metering.prices import Prices
 from convergence_cluster.spec.loading import LoadedStudy
-from convergence_cluster.trials.running import max_output_tokens
-
-_UNLIMITED = -1
+from convergence_cluster.trials.reserving import Ceiling
+from convergence_cluster.trials.running import TrialPlan, model_of
 
 
 class CostBound:
-    """Upper bounds of single attempts, from prices, the length of what is sent and the limit on what comes back."""
+    """Upper bounds of single attempts: by price and length where there is a price, else as the study says."""
 
-    def __init__(self, study: LoadedStudy, prices: Prices) -> None:
+    def __init__(self, study: LoadedStudy, plan: TrialPlan, prices: Prices) -> None:
         self._study = study
+        self._plan = plan
         self._prices = prices
+        self._ceiling = Ceiling(plan, prices)
         self._fallback_usd = study.spec.budget.usd_per_call
-        body = study.spec.api.request.body
-        self._body: Mapping[str, Json] = body if isinstance(body, Mapping) else {}
-        self._n_body = _n_bytes(body)
-        self._n_case = tuple(_n_bytes(dict(case.input)) for case in (*study.cases, *study.holdout))
 
     def usd(self, configuration: Configuration, case: int) -> float:
         """Return the bound of one attempt in USD; 0 where no price is known."""
@@ -30,12 +24,7 @@ class CostBound:
 
     def known_usd(self, configuration: Configuration, case: int) -> float | None:
         """Return the bound of one attempt in USD, or None where nothing bounds it."""
-        limit = max_output_tokens(configuration, default=max_output_tokens(self._body, default=_UNLIMITED))
-        bound = self._prices.upper_bound(
-            model=_model(configuration, self._body),
-            n_input_chars=self._n_body + self._n_case[case] + self._n_prompts(configuration),
-            max_output_tokens=None if limit == _UNLIMITED else limit,
-        )
+        bound = self._ceiling.upper_bound_usd(configuration, case)
         return self._fallback_usd if bound is None else bound
 
     def check(self) -> None:
@@ -64,7 +53,7 @@ class CostBound:
         """Return the first model whose calls nothing bounds."""
         for configuration in self._representatives():
             if self.known_usd(configuration, 0) is None:
-                return _model(configuration, self._body) or "this API"
+                return model_of({**self._plan.fixed, **configuration}) or "this API"
         return None
 
     def _has_price(self, model: str) -> bool:
@@ -76,20 +65,3 @@ class CostBound:
             return [baseline, *self._study.space.candidates]
         models = next((p.values for p in self._study.space.parameters if p.name == "model"), ())
         return [baseline, *({**baseline, "model": model} for model in models)]
-
-    def _n_prompts(self, configuration: Configuration) -> int:
-        prompts = self._study.prompts
-        return sum(
-            len(texts.get(str(configuration[name]), "").encode())
-            for name, texts in prompts.items()
-            if name in configuration
-        )
-
-
-def _model(configuration: Configuration, body: Mapping[str, Json]) -> str | None:
-    model = configuration.get("model", body.get("model"))
-    return model if isinstance(model, str) else None
-
-
-def _n_bytes(value: Json) -> int:
-    return 0 if value is None else len(json.dumps(value, ensure_ascii=False).encode())

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from convergence_cluster.bootstrap.searching import ScoredMetrics
-from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import ArmEstimate, Legacy
@@ -103,7 +102,7 @@ def _case_scores(report: StudyReport, arms: set[ArmId]) -> dict[ArmId, dict[str,
     scores: dict[ArmId, dict[str, list[float]]] = {}
     for call in report.calls:
         outcome = call.outcome
-        if outcome.kind is OutcomeKind.OK and call.score is not None and outcome.call.arm in arms:
+        if call.score is not None and outcome.call.arm in arms:
             case = report.cases[outcome.call.case].id
             scores.setdefault(outcome.call.arm, {}).setdefault(case, []).append(call.score)
     return {arm: {case: sum(v) / len(v) for case, v in by_case.items()} for arm, by_case in scores.items()}

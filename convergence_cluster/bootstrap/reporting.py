@@ -9,7 +9,7 @@ from pathlib import Path
 from convergence_cluster import __version__
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.bootstrap.confirming import holdout_result
-from convergence_cluster.domain.calls import CallOutcome, OutcomeKind
+from convergence_cluster.domain.calls import CallOutcome
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.search import Direction, StopReason
 from convergence_cluster.reports.documents import documents
@@ -96,10 +96,9 @@ def write_report(report: StudyReport, study: LoadedStudy, *, folder: Path | None
 
 
 def _scored(assembly: Assembly, outcome: CallOutcome) -> ScoredCall:
-    is_ok = outcome.kind is OutcomeKind.OK
     return ScoredCall(
         outcome=outcome,
-        score=assembly.metrics.score(outcome.metrics) if is_ok else None,
+        score=assembly.metrics.score(outcome.metrics) if outcome.is_scored else None,
         block=assembly.coordinator.block_index.get(outcome.call.key, 0),
     )
 

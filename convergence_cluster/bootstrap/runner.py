@@ -1,7 +1,7 @@
 """Builds what runs calls: provider, evaluators, prices, limiter. All that a worker needs, and no database."""
 
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -49,20 +49,13 @@ class RunnerFactory:
         self._meter = meter
         self._clock = clock
         self._runner: TrialRunner | None = None
-        self._evaluators = tuple(build_evaluators(study))
+        self._plan = build_plan(study, build_evaluators(study))
 
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
-        spec = self._study.spec
-        rate = spec.api.rate
+        rate = self._study.spec.api.rate
         self._runner = TrialRunner(
-            TrialPlan(
-                cases=(*self._study.cases, *self._study.holdout),
-                evaluators=self._evaluators,
-                measured=tuple(dict.fromkeys(m.name for m in self._study.metrics if m.name in MEASURED)),
-                retry=RetryPolicy(max_retries=spec.optimization.execution.max_retries),
-                prompts=self._study.prompts,
-            ),
+            self._plan,
             provider=build_provider(self._study, environ=self._environ, clock=self._clock),
             prices=build_prices(self._study, environ=self._environ, clock=self._clock),
             meter=self._meter,
@@ -76,6 +69,19 @@ class RunnerFactory:
         """Free the connections."""
         if self._runner is not None:
             await self._runner.close()
+
+
+def build_plan(study: LoadedStudy, evaluators: Sequence[Evaluator] = ()) -> TrialPlan:
+    """Return what is the same for every call of a study."""
+    body = study.spec.api.request.body
+    return TrialPlan(
+        cases=study.all_cases,
+        evaluators=evaluators,
+        measured=tuple(dict.fromkeys(metric.name for metric in study.metrics if metric.name in MEASURED)),
+        retry=RetryPolicy(max_retries=study.spec.optimization.execution.max_retries),
+        prompts=study.prompts,
+        fixed=body if isinstance(body, Mapping) else {},
+    )
 
 
 def provider_kind(api: ApiSection, url: str) -> str:

@@ -27,25 +27,24 @@ class Observer:
         """Return the median of every unscaled metric over the outcomes that have it, or None while one has none."""
         scales = {}
         for name in self._objectives.unscaled():
-            values = [o.metrics[name] for o in outcomes if o.kind is OutcomeKind.OK and name in o.metrics]
+            values = [o.metrics[name] for o in outcomes if name in o.metrics]
             if not values:
                 return None
             scales[name] = median(values) or _NO_SCALE
         return scales
 
     def score(self, outcome: CallOutcome) -> float | None:
-        """Return the score of an OK outcome, None for any other."""
-        return self._objectives.score(outcome.metrics) if outcome.kind is OutcomeKind.OK else None
+        """Return the score of an outcome that has metrics, None for any other."""
+        return self._objectives.score(outcome.metrics) if outcome.is_scored else None
 
     def observe(self, outcome: CallOutcome) -> Observation:
-        """Return what the search learns from one finished call."""
-        is_ok = outcome.kind is OutcomeKind.OK
+        """Return what the search learns from one finished call: to it, whatever has a score is fine."""
         return Observation(
             arm=outcome.call.arm,
             case=outcome.call.case,
             repeat=outcome.call.repeat,
-            kind=outcome.kind,
+            kind=OutcomeKind.OK if outcome.is_scored else outcome.kind,
             score=self.score(outcome),
-            objectives=tuple(outcome.metrics[name] for name in self._watched) if is_ok else (),
+            objectives=tuple(outcome.metrics[name] for name in self._watched) if outcome.is_scored else (),
             cost=1.0 if outcome.cost_usd is None else outcome.cost_usd,
         )

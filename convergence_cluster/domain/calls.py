@@ -8,15 +8,15 @@ from convergence_cluster.domain.identity import ArmId, CaseId, Configuration, Js
 
 
 class OutcomeKind(StrEnum):
-    """How a call ended. Only OK calls have a score."""
+    """How a call ended. Whatever was answered is scored by what it says; what was not answered has no score."""
 
     OK = "ok"
     INFEASIBLE = "infeasible"
     """The API does not accept this configuration: the arm is out."""
     REFUSED = "refused"
-    """The model or a content filter declined to answer."""
+    """The model or a content filter declined to answer; scored as the answer it is."""
     TRUNCATED = "truncated"
-    """The answer was cut by a token limit or the connection ended early."""
+    """The answer was cut by a token limit; scored by what arrived, because that is what its user would get."""
     FAILED = "failed"
     """No usable answer after all retries, or the evaluator could not score it."""
     SKIPPED = "skipped"
@@ -115,7 +115,7 @@ class CallOutcome:
     call: Call
     kind: OutcomeKind
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """Raw metric values by name, in their own units; empty unless `kind` is OK."""
+    """Raw metric values by name, in their own units; empty where nothing was answered or it could not be scored."""
     latency_s: float | None = None
     cost_usd: float | None = None
     """None: unknown price. Includes every attempt that was billed."""
@@ -130,3 +130,8 @@ class CallOutcome:
     halts: bool = False
     """The provider refuses every further call, so the study stops here and this call is made again on resume."""
     finished_at_s: float = 0.0
+
+    @property
+    def is_scored(self) -> bool:
+        """Say whether there is something to score."""
+        return bool(self.metrics)

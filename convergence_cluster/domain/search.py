@@ -126,9 +126,9 @@ class Observation:
     repeat: int
     kind: OutcomeKind
     score: float | None
-    """Weighted mean of the metrics' utilities, in [0, 1]; None unless `kind` is OK."""
+    """Weighted mean of the metrics' utilities, in [0, 1]; None where there is nothing to score."""
     objectives: tuple[float, ...] = ()
-    """Raw metric values, shape (n_objectives,) in the problem's order; empty unless `kind` is OK."""
+    """Raw metric values, shape (n_objectives,) in the problem's order; empty where there is no score."""
     cost: float = 1.0
     """USD, or 1.0 where no price is known."""
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
-from convergence_cluster.domain.calls import Answer
+from convergence_cluster.domain.calls import Answer, Finish
 from convergence_cluster.domain.errors import PermanentError
 
 MEASURED = ("latency_ms", "cost_usd", "input_tokens", "output_tokens", "total_tokens", "success_rate")
-"""`success_rate` is 1 for each call that has a score; calls that fail are counted apart and never score."""
+"""`success_rate` is 1 for a whole answer, 0 for one that was cut or refused; calls without an answer have none."""
 
 
 def measure(names: Collection[str], answer: Answer, cost_usd: float | None) -> Mapping[str, float]:
@@ -23,7 +23,7 @@ def _value(name: str, answer: Answer, cost_usd: float | None) -> float:
         case "latency_ms":
             return answer.latency_s * 1000.0
         case "success_rate":
-            return 1.0
+            return float(answer.finish not in {Finish.LENGTH, Finish.REFUSAL})
         case "cost_usd":
             if cost_usd is None:
                 model = f" for {answer.model}" if answer.model else ""

@@ -94,9 +94,18 @@ def spending(report: StudyReport) -> str:
 
 
 def shortfalls(counts: Tally) -> str | None:
-    """Return how many calls gave no score, by how they ended; None where all did."""
-    missing = [f"{counts.kinds[k]:,} {k.value}" for k in OutcomeKind if k is not OutcomeKind.OK and counts.kinds.get(k)]
-    return f"{', '.join(missing)} (of {counted(sum(counts.kinds.values()), 'call')}; not scored)" if missing else None
+    """Return how many calls gave no score, or less than a whole answer, by how they ended; None where all did."""
+    missing = [f"{n:,} {kind.value}" for kind, n in counts.unscored.items() if n]
+    total = counted(sum(counts.kinds.values()), "call")
+    parts = [f"{', '.join(missing)} (of {total}; not scored)"] if missing else []
+    cut = [
+        f"{n:,} {kind.value}"
+        for kind in (OutcomeKind.TRUNCATED, OutcomeKind.REFUSED)
+        if (n := counts.kinds.get(kind, 0) - counts.unscored.get(kind, 0))
+    ]
+    if cut:
+        parts.append(f"{', '.join(cut)} (of {total}; scored by what they say)")
+    return "; ".join(parts) or None
 
 
 def holdout(report: StudyReport) -> str | None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
-from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Direction, Interval
 from convergence_cluster.reports.charts import Axis, Chart, Frame, axis, legend
@@ -105,7 +104,7 @@ def front_of(points: Sequence[tuple[ArmId, float, float]], x: Direction, y: Dire
 
 
 def _cost(counts: Tally, arm: ArmId) -> Interval | None:
-    calls = (call for call in counts.arm(arm).calls if call.outcome.kind is OutcomeKind.OK)
+    calls = (call for call in counts.arm(arm).calls if call.score is not None)
     return mean_interval([cost for cost in (measured(call).get(COST) for call in calls) if cost is not None])
 
 

@@ -27,7 +27,7 @@ class ArmTally:
     counts: dict[str, int] = field(default_factory=dict)
 
     def mean(self, name: str) -> float | None:
-        """Return the plain mean of a metric over the OK calls where it is known; also `cost_usd` and `latency_ms`."""
+        """Return the plain mean of a metric over the scored calls that have it; also `cost_usd` and `latency_ms`."""
         count = self.counts.get(name, 0)
         return self.sums[name] / count if count else None
 
@@ -36,10 +36,10 @@ class ArmTally:
         return {name: self.sums[name] / self.counts[name] for name in self.sums}
 
     def by_case(self) -> dict[int, list[ScoredCall]]:
-        """Return the OK calls by case."""
+        """Return the scored calls by case."""
         cases: dict[int, list[ScoredCall]] = {}
         for call in self.calls:
-            if call.outcome.kind is OutcomeKind.OK:
+            if call.score is not None:
                 cases.setdefault(call.outcome.call.case, []).append(call)
         return cases
 
@@ -50,6 +50,8 @@ class Tally:
 
     arms: Mapping[ArmId, ArmTally]
     kinds: Mapping[OutcomeKind, int]
+    unscored: Mapping[OutcomeKind, int]
+    """Of these, the calls without a score."""
     reasons: tuple[tuple[OutcomeKind, str, int], ...]
     """Kind, error and number of calls without a score, most frequent first."""
     n_attempts: int
@@ -75,6 +77,7 @@ def tally(report: StudyReport) -> Tally:
     arms: dict[ArmId, ArmTally] = {}
     reasons: Counter[tuple[OutcomeKind, str]] = Counter()
     kinds: Counter[OutcomeKind] = Counter()
+    unscored: Counter[OutcomeKind] = Counter()
     for call in report.calls:
         outcome = call.outcome
         kinds[outcome.kind] += 1
@@ -82,11 +85,13 @@ def tally(report: StudyReport) -> Tally:
         if found is None:
             found = arms[outcome.call.arm] = ArmTally(first_block=call.block)
         _count(found, call)
-        if outcome.kind is not OutcomeKind.OK:
+        unscored[outcome.kind] += call.score is None
+        if call.score is None:
             reasons[outcome.kind, outcome.error or "(no reason given)"] += 1
     return Tally(
         arms=arms,
         kinds=kinds,
+        unscored=unscored,
         reasons=tuple((kind, error, n) for (kind, error), n in reasons.most_common()),
         n_attempts=sum(call.outcome.n_attempts for call in report.calls),
     )
@@ -96,10 +101,10 @@ def _count(found: ArmTally, call: ScoredCall) -> None:
     outcome = call.outcome
     found.calls.append(call)
     found.last_finished_at_s = max(found.last_finished_at_s, outcome.finished_at_s)
-    if outcome.kind is not OutcomeKind.OK:
+    if call.score is None:
         found.error = outcome.error or outcome.kind.value
         return
-    found.n_scored += call.score is not None
+    found.n_scored += 1
     for name, value in measured(call).items():
         found.sums[name] = found.sums.get(name, 0.0) + value
         found.counts[name] = found.counts.get(name, 0) + 1

@@ -46,6 +46,9 @@ _TEMPLATE: Final = re.compile(r"\{\{.*?\}\}")
 ANY_MODEL: Final = "*"
 """The key of a price that holds for every model."""
 
+SANDBOXES: Final = ("llm", "compress")
+"""Local APIs that an endpoint may name."""
+
 _SECRET_QUERIES = {"key", "api_key", "apikey", "api-key", "token", "access_token"}
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-bb-api-key"}
 
@@ -188,7 +191,9 @@ class ApiSection(Section):
     provider: Provider | None = None
     """The wire format. Default: recognised by the endpoint's host, else `http`."""
     endpoint: Text | None = None
-    """URL that calls go to. May contain `${NAME}` or `${NAME:-default}` for environment variables, and templates."""
+    """URL that calls go to. May contain `${NAME}` or `${NAME:-default}` for environment variables, and templates.
+    `sandbox://llm/v1/chat/completions` starts a local API for the time of the study; its query holds the options that
+    `convergence sandbox llm --help` lists."""
     models: Annotated[Mapping[str, ApiModel], Field(min_length=1)] | None = None
     """URL for each value of the parameter `model`, where they differ. Required without `endpoint`."""
     auth: Auth = Field(default_factory=Auth)
@@ -238,11 +243,18 @@ def endpoint_problem(endpoint: str) -> str | None:
         has_host, _ = bool(parts.hostname), parts.port
     except ValueError:
         return "expected a URL such as https://api.example.com/v1/chat"
+    if parts.scheme == "sandbox" and parts.hostname in SANDBOXES:
+        return None
     if parts.scheme not in {"http", "https"} or not has_host:
         value = "" if "@" in endpoint or "?" in endpoint else f"{endpoint!r}: "
         return f"{value}expected a URL such as https://api.example.com/v1/chat"
-    if parts.username or parts.password:
+    return _secret_problem(endpoint)
+
+
+def _secret_problem(endpoint: str) -> str | None:
+    bare = urlsplit(REFERENCE.sub("", endpoint))
+    if "@" in bare.netloc:
         return "the URL carries a password; use api.auth with type basic"
-    if any(name.lower() in _SECRET_QUERIES for name, _ in parse_qsl(urlsplit(REFERENCE.sub("", endpoint)).query)):
+    if any(name.lower() in _SECRET_QUERIES for name, _ in parse_qsl(bare.query)):
         return "the URL carries a key; put it in an environment variable and write ${NAME}"
     return None

@@ -17,7 +17,7 @@ from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Prov
 MAX_ANSWER_CHARS = 4_000
 _MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHARS_PER_TOKEN = 4
-_UNSCORED = {Finish.REFUSAL: OutcomeKind.REFUSED, Finish.LENGTH: OutcomeKind.TRUNCATED}
+_KINDS = {Finish.REFUSAL: OutcomeKind.REFUSED, Finish.LENGTH: OutcomeKind.TRUNCATED}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,10 +72,11 @@ class TrialRunner:
             answer = await self._answer(call, case, tally)
             model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
             cost = self._prices.cost(model=model, usage=answer.usage, reported_usd=answer.cost_usd)
-            kind = _UNSCORED.get(answer.finish, OutcomeKind.OK)
-            metrics = {} if kind is not OutcomeKind.OK else await self._metrics(call, case, answer, cost)
+            kind = _KINDS.get(answer.finish, OutcomeKind.OK)
+            metrics = await self._metrics(call, case, answer, cost)
         except (PermanentError, TransientError) as error:
-            return self._outcome(call, tally, answer, cost, kind=_kind_of(error), error=error)
+            cut = None if answer is None else _KINDS.get(answer.finish)
+            return self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
         return self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
 
     async def close(self) -> None:

@@ -176,14 +176,21 @@ def test_each_failure_has_its_kind_and_no_score(error: Exception, kind: OutcomeK
 @pytest.mark.parametrize(
     ("finish", "kind"), [(Finish.REFUSAL, OutcomeKind.REFUSED), (Finish.LENGTH, OutcomeKind.TRUNCATED)]
 )
-def test_refused_and_truncated_answers_cost_money_and_have_no_score(finish: Finish, kind: OutcomeKind) -> None:
-    evaluator = Constant(quality=1.0)
+def test_refused_and_truncated_answers_are_scored_by_what_they_say(finish: Finish, kind: OutcomeKind) -> None:
+    outcome = outcome_of(replace(ANSWER, finish=finish), evaluators=[Constant(quality=0.25)])
 
-    outcome = outcome_of(replace(ANSWER, finish=finish), evaluators=[evaluator])
-
-    assert (outcome.kind, outcome.metrics, outcome.answer) == (kind, {}, "so")
+    assert (outcome.kind, outcome.metrics["quality"], outcome.answer) == (kind, 0.25, "so")
     assert outcome.cost_usd == pytest.approx(0.02)
-    assert evaluator.seen == []
+
+
+@pytest.mark.parametrize(
+    ("finish", "kind"), [(Finish.REFUSAL, OutcomeKind.REFUSED), (Finish.LENGTH, OutcomeKind.TRUNCATED)]
+)
+def test_a_cut_answer_that_cannot_be_scored_keeps_its_kind(finish: Finish, kind: OutcomeKind) -> None:
+    outcome = outcome_of(replace(ANSWER, finish=finish), evaluators=[Broken()])
+
+    assert (outcome.kind, outcome.metrics) == (kind, {})
+    assert outcome.error == "evaluator.py:f raised ValueError: no"
 
 
 def test_an_unusual_finish_is_an_answer() -> None:

@@ -1,0 +1,116 @@
+"""`convergence legacy list|show|export|import`: what earlier studies learned."""
+
+import argparse
+import csv
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from convergence_cluster.bootstrap.environment import read_environment
+from convergence_cluster.bootstrap.remembering import open_legacy
+from convergence_cluster.reports.cells import cell
+from convergence_cluster.reports.wording import configuration_text
+from convergence_cluster.settings import read_settings
+from convergence_cluster.storage.legacy import LegacyStore
+from convergence_cluster.storage.legacy_files import (
+    AUDIT_COLUMNS,
+    WINNER_COLUMNS,
+    audit_rows,
+    export_document,
+    import_file,
+    winner_rows,
+)
+
+_N_SHOWN = 5
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("--file", type=Path, metavar="DB", help="the memory's file; default: .convergence/legacy.db")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    verbs.add_parser("list", help="the families of studies that learn from each other")
+    show = verbs.add_parser("show", help="what a family knows: its studies and their best configurations")
+    show.add_argument("family", help="its name, or the beginning of its id")
+    export = verbs.add_parser("export", help="write everything as JSON, or a family as CSV")
+    export.add_argument("--family", help="only this one, as winners_<name>.csv and audit_<study>.csv")
+    export.add_argument("-o", "--output", type=Path, metavar="PATH", help="JSON file, or folder for the CSV files")
+    take = verbs.add_parser("import", help="take in an exported JSON file, or the legacy.db of an older release")
+    take.add_argument("path", type=Path)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what the verb says."""
+    settings = read_settings(read_environment(Path.cwd(), os.environ))
+    with open_legacy(options.file or settings.legacy_path) as store:
+        match options.verb:
+            case "list":
+                _list(store)
+            case "show":
+                _show(store, options.family)
+            case "export":
+                _export(store, options.family, options.output)
+            case _:
+                found = import_file(store, options.path)
+                print(
+                    f"imported {found.n_arms} configurations of {found.n_studies} studies ({found.n_families} families)"
+                )
+    return 0
+
+
+def _list(store: LegacyStore) -> None:
+    records = store.families()
+    if not records:
+        print("nothing learned yet; a study leaves its best configurations here when it finishes")
+    for record in records:
+        last = datetime.fromtimestamp(record.last_at_s, UTC).strftime("%Y-%m-%d")
+        print(
+            f"{record.family.id}  {record.family.name}: {record.n_studies} studies, {record.n_calls} calls, "
+            f"last on {last}; {', '.join(record.family.metrics)}"
+        )
+
+
+def _show(store: LegacyStore, name: str) -> None:
+    record = store.find(name)
+    print(f"{record.family.name} ({record.family.id}) at {record.family.endpoint}")
+    for study in store.studies(record.family.id):
+        finished = datetime.fromtimestamp(study.finished_at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        print(f"  {study.id}, {finished}, {study.n_calls} calls, {len(study.arms)} configurations kept")
+        for arm in study.arms[:_N_SHOWN]:
+            print(f"    {arm.score:.3f} after {arm.n_calls} calls: {configuration_text(arm.configuration)}")
+        if study.policy:
+            print(f"    operators: {json.dumps(study.policy)}")
+
+
+def _export(store: LegacyStore, family: str | None, output: Path | None) -> None:
+    if family is None:
+        text = json.dumps(export_document(store), indent=1)
+        if output is None:
+            print(text)
+        else:
+            output.write_text(text + "\n", encoding="utf-8")
+            print(f"wrote {output}", file=sys.stderr)
+        return
+    record = store.find(family)
+    studies = store.studies(record.family.id)
+    folder = output or Path()
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(
+        folder / f"winners_{_file_name(record.family.name)}.csv", WINNER_COLUMNS, winner_rows(record.family, studies)
+    )
+    for study in studies:
+        _write(folder / f"audit_{_file_name(study.id)}.csv", AUDIT_COLUMNS, audit_rows(record.family, study))
+
+
+def _write(path: Path, columns: tuple[str, ...], rows: object) -> None:
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(columns)
+        for row in rows:  # type: ignore[attr-defined]  # an iterator of tuples
+            writer.writerow([cell(value) for value in row])
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def _file_name(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
