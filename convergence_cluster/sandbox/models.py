@@ -16,14 +16,14 @@ class SimModel:
     """Typical length of an answer to an easy question without instructions on style."""
     first_token_s: float
     token_s: float
-    input_usd_per_million: float
-    output_usd_per_million: float
+    input_per_million_usd: float
+    output_per_million_usd: float
     reasons: bool = False
     """Thinks before it answers: takes `reasoning_effort` and no `temperature`."""
 
     def cost_usd(self, input_tokens: int, output_tokens: float) -> float:
         """Return the price of one call."""
-        return (input_tokens * self.input_usd_per_million + output_tokens * self.output_usd_per_million) * 1e-6
+        return (input_tokens * self.input_per_million_usd + output_tokens * self.output_per_million_usd) * 1e-6
 
 
 def _models(*models: SimModel) -> Mapping[str, SimModel]:
@@ -37,8 +37,8 @@ MODELS = _models(
         answer_tokens=50,
         first_token_s=0.12,
         token_s=0.002,
-        input_usd_per_million=0.05,
-        output_usd_per_million=0.20,
+        input_per_million_usd=0.05,
+        output_per_million_usd=0.20,
     ),
     SimModel(
         name="sim-small",
@@ -46,8 +46,8 @@ MODELS = _models(
         answer_tokens=60,
         first_token_s=0.20,
         token_s=0.003,
-        input_usd_per_million=0.15,
-        output_usd_per_million=0.60,
+        input_per_million_usd=0.15,
+        output_per_million_usd=0.60,
     ),
     SimModel(
         name="sim-medium",
@@ -55,8 +55,8 @@ MODELS = _models(
         answer_tokens=85,
         first_token_s=0.30,
         token_s=0.005,
-        input_usd_per_million=0.50,
-        output_usd_per_million=2.00,
+        input_per_million_usd=0.50,
+        output_per_million_usd=2.00,
     ),
     SimModel(
         name="sim-turbo",
@@ -64,8 +64,8 @@ MODELS = _models(
         answer_tokens=110,
         first_token_s=0.15,
         token_s=0.002,
-        input_usd_per_million=0.80,
-        output_usd_per_million=3.20,
+        input_per_million_usd=0.80,
+        output_per_million_usd=3.20,
     ),
     SimModel(
         name="sim-large",
@@ -73,8 +73,8 @@ MODELS = _models(
         answer_tokens=150,
         first_token_s=0.50,
         token_s=0.009,
-        input_usd_per_million=2.50,
-        output_usd_per_million=10.00,
+        input_per_million_usd=2.50,
+        output_per_million_usd=10.00,
     ),
     SimModel(
         name="sim-reasoner",
@@ -82,8 +82,8 @@ MODELS = _models(
         answer_tokens=60,
         first_token_s=0.40,
         token_s=0.004,
-        input_usd_per_million=1.10,
-        output_usd_per_million=4.40,
+        input_per_million_usd=1.10,
+        output_per_million_usd=4.40,
         reasons=True,
     ),
 )
@@ -94,8 +94,8 @@ def prices(names: tuple[str, ...] = tuple(MODELS)) -> dict[str, dict[str, float]
     """Return prices by model in the form of a study's `api.prices`."""
     return {
         name: {
-            "input_usd_per_million": MODELS[name].input_usd_per_million,
-            "output_usd_per_million": MODELS[name].output_usd_per_million,
+            "input_per_million_usd": MODELS[name].input_per_million_usd,
+            "output_per_million_usd": MODELS[name].output_per_million_usd,
         }
         for name in names
     }

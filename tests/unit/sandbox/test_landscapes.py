@@ -189,4 +189,4 @@ def test_uniform_numbers_are_uniform() -> None:
 
 
 def test_prices_have_the_form_of_a_study() -> None:
-    assert prices(("sim-small",)) == {"sim-small": {"input_usd_per_million": 0.15, "output_usd_per_million": 0.6}}
+    assert prices(("sim-small",)) == {"sim-small": {"input_per_million_usd": 0.15, "output_per_million_usd": 0.6}}
