@@ -75,7 +75,7 @@ def test_the_search_is_asked_what_the_file_says(load: Loads) -> None:
     assert problem.n_cases == 4
     assert problem.baseline == {"model": "b", "heat": 1, "system": "prompts/v1.md"}
     assert problem.max_calls == 10 * 8 * 4
-    assert (problem.parallelism, problem.max_repeats, problem.seed) == (7, 3, 5)
+    assert (problem.parallelism, problem.max_repeats, problem.seed) == (7, 25, 5)
     assert problem.stopping == Stopping(confidence=0.9, patience=2)
     assert problem.settings == {"mab": {"confidence_level": 0.9}, "evolution": {"population_size": 8}}
     assert problem.case_weights is not None
