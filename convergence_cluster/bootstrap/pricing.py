@@ -51,7 +51,7 @@ class CostBound:
 
     def _unpriced(self) -> str | None:
         """Return the first model whose calls nothing bounds."""
-        for configuration in self._representatives():
+        for configuration in self.representatives():
             if self.known_usd(configuration, 0) is None:
                 return model_of({**self._plan.fixed, **configuration}) or "this API"
         return None
@@ -59,9 +59,10 @@ class CostBound:
     def _has_price(self, model: str) -> bool:
         return self._prices.upper_bound(model=model, n_input_chars=0, max_output_tokens=1) is not None
 
-    def _representatives(self) -> list[Configuration]:
+    def representatives(self) -> list[Configuration]:
+        """Return the baseline, once with each model; every candidate where they are given."""
         baseline = self._study.baseline
         if self._study.space.candidates is not None:
             return [baseline, *self._study.space.candidates]
         models = next((p.values for p in self._study.space.parameters if p.name == "model"), ())
-        return [baseline, *({**baseline, "model": model} for model in models)]
+        return [{**baseline, "model": model} for model in models] or [baseline]
