@@ -1,13 +1,9 @@
 """The adapter for any HTTP API: templates build the request, JMESPath reads the answer."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
 from urllib.parse import urlencode
-
-import jmespath
-from jmespath.exceptions import JMESPathError
 
 from convergence_cluster.domain.calls import Answer, Finish, Request, Usage
 from convergence_cluster.domain.clock import Clock
@@ -15,13 +11,12 @@ from convergence_cluster.domain.errors import ConvergenceError, PermanentError, 
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.faults import fault, message_of
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
+from convergence_cluster.providers.paths import compile_path
 from convergence_cluster.providers.templates import Render, Scope, compile_json, scope_of
 from convergence_cluster.providers.usage import amount, count, read_finish, read_usage
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _FORM = "application/x-www-form-urlencoded"
-
-Read: TypeAlias = Callable[[Json], Json]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,28 +211,6 @@ def fault_in_body(reply: Reply, body: Json, message: str, request: Request, now_
         )
     said = message or message_of(body) or to_bytes(body)[:300].decode(errors="replace")
     return PermanentError(f"{reply.where}: HTTP {reply.status}, but the answer is an error: {said[:300]}")
-
-
-def compile_path(path: str | None, name: str) -> Read | None:
-    """Return a function from a body to what JMESPath finds there; None for no path.
-
-    Raises:
-        SpecError: the expression is not valid JMESPath.
-    """
-    if path is None:
-        return None
-    try:
-        compiled: Any = jmespath.compile(path)
-    except JMESPathError as error:
-        raise SpecError(f"{name}: {path!r} is not valid JMESPath: {str(error).splitlines()[0]}") from None
-
-    def read(body: Json) -> Json:
-        try:
-            return compiled.search(body)
-        except JMESPathError as error:
-            raise PermanentError(f"{name}: {path!r} cannot be applied to the answer: {error}") from None
-
-    return read
 
 
 def to_bytes(value: Json) -> bytes:

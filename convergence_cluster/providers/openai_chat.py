@@ -12,8 +12,9 @@ from convergence_cluster.domain.calls import Answer, Finish, Request, TestCase
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import PermanentError, TransientError
 from convergence_cluster.domain.identity import Configuration, Json
-from convergence_cluster.providers.generic import compile_path, fault_in_body, to_bytes
+from convergence_cluster.providers.generic import fault_in_body, to_bytes
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
+from convergence_cluster.providers.paths import compile_path
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
 from convergence_cluster.providers.usage import amount, read_finish, read_usage
 

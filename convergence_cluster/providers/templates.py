@@ -2,11 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError
-from jinja2.nodes import Output, TemplateData
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from convergence_cluster.domain.calls import TestCase
@@ -19,7 +18,6 @@ Scope: TypeAlias = Mapping[str, Json]
 Render: TypeAlias = Callable[[Scope], Json]
 
 _EXPRESSION = re.compile(r"\A\s*\{\{-?(.*?)-?\}\}\s*\Z", re.DOTALL)
-_PATH = re.compile(r"\A\s*(params|case)((?:\.[A-Za-z_]\w*)+)\s*\Z")
 
 
 class _Omit:
@@ -84,17 +82,22 @@ def compile_json(value: Json, name: str) -> Render:
 def compile_text(source: str, name: str) -> Render:
     """Return a function from scope to the rendered text, or to the value of a lone expression.
 
+    Plain paths (`params.x`, `case.x.y`, also with `| default(omit)`, also amid text) are walked without Jinja, which
+    takes 10 microseconds to set up each rendering.
+
     Raises:
         SpecError: the template is not valid Jinja.
     """
     if "{{" not in source and "{%" not in source and "{#" not in source:
         return lambda _: source
-    lone = _lone_expression(source, name)
-    if lone is not None and (path := _PATH.match(lone)) is not None:
-        return _compile_path((path[1], *path[2][1:].split(".")), name)
-    if lone is not None:
-        evaluate = _ENVIRONMENT.compile_expression(lone, undefined_to_none=False)
-        return _guarded(lambda scope: evaluate(**scope), name)
+    parts = _output_of(source, name)
+    if (expression := _EXPRESSION.match(source)) is not None and len(parts) == 1:
+        plain = _compile_plain(parts[0], name)
+        evaluate = _ENVIRONMENT.compile_expression(expression[1], undefined_to_none=False)
+        return plain or _guarded(lambda scope: evaluate(**scope), name)
+    renders = [_compile_plain(part, name) for part in parts]
+    if parts and None not in renders:
+        return lambda scope: "".join(str(_as_text(render(scope))) for render in renders if render is not None)
     template = _ENVIRONMENT.from_string(source)
     return _guarded(lambda scope: template.render(**scope), name)
 
@@ -104,27 +107,49 @@ def _compile_mapping(value: Mapping[str, Json], name: str) -> Render:
     return lambda scope: {key: item for key, render in items if (item := render(scope)) is not OMIT}
 
 
-def _lone_expression(source: str, name: str) -> str | None:
+def _output_of(source: str, name: str) -> Sequence[nodes.Expr]:
+    """Return a template's texts and expressions in order; empty if it has statements."""
     try:
         body = _ENVIRONMENT.parse(source).body
     except TemplateSyntaxError as error:
-        raise SpecError(
-            f"{name}: not a valid template: {error.message} (line {error.lineno} of {source!r:.80})"
-        ) from None
-    found = _EXPRESSION.match(source)
-    if found is None or len(body) != 1 or not isinstance(body[0], Output):
-        return None
-    nodes = [node for node in body[0].nodes if not (isinstance(node, TemplateData) and not node.data.strip())]
-    return found[1] if len(nodes) == 1 and not isinstance(nodes[0], TemplateData) else None
+        message = f"{name}: not a valid template: {error.message} (line {error.lineno} of {source!r:.80})"
+        raise SpecError(message) from None
+    if len(body) != 1 or not isinstance(body[0], nodes.Output):
+        return ()
+    parts = body[0].nodes
+    visible = [part for part in parts if not (isinstance(part, nodes.TemplateData) and not part.data.strip())]
+    return visible if len(visible) == 1 and _EXPRESSION.match(source) else parts
 
 
-def _compile_path(path: tuple[str, ...], name: str) -> Render:
-    """Return a plain walk for `params.x` and `case.x.y`, by far the commonest templates and 20 times as fast."""
+def _compile_plain(part: nodes.Expr, name: str) -> Render | None:
+    """Return a function for a text or a plain path, or None for anything that needs Jinja."""
+    if isinstance(part, nodes.TemplateData):
+        text = part.data
+        return lambda _: text
+    is_optional = (
+        isinstance(part, nodes.Filter)
+        and part.name == "default"
+        and len(part.args) == 1
+        and isinstance(part.args[0], nodes.Name)
+        and part.args[0].name == "omit"
+    )
+    path = _path_of(part.node if is_optional and isinstance(part, nodes.Filter) else part)
+    return None if path is None else _walk(path, name, is_optional=is_optional)
 
+
+def _path_of(part: nodes.Expr | None) -> tuple[str, ...] | None:
+    if isinstance(part, nodes.Getattr) and (parent := _path_of(part.node)) is not None:
+        return (*parent, part.attr)
+    return (part.name,) if isinstance(part, nodes.Name) and part.name in {"params", "case"} else None
+
+
+def _walk(path: tuple[str, ...], name: str, *, is_optional: bool) -> Render:
     def render(scope: Scope) -> Json:
         value: Json = scope
         for step in path:
             if not isinstance(value, Mapping) or step not in value:
+                if is_optional:
+                    return OMIT
                 raise _undefined(name, ".".join(path))
             value = value[step]
         return value
