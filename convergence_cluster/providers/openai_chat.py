@@ -15,6 +15,7 @@ from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.generic import fault_in_body, to_bytes
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.paths import compile_path
+from convergence_cluster.providers.streams import assemble_chat, is_stream
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
 from convergence_cluster.providers.usage import amount, read_finish, read_usage
 
@@ -73,7 +74,8 @@ class OpenAIChatProvider:
         """Return the JSON body of a request.
 
         `messages` of the case go out as they are, with the case's other keys; else one user message is made from
-        `prompt`, `question`, `input`, `text` or `query`.
+        `prompt`, `question`, `input`, `text` or `query`. A `stream` asks for its usage, unless the study says
+        otherwise.
 
         Raises:
             PermanentError: the case has none of these, or a template fails.
@@ -85,6 +87,8 @@ class OpenAIChatProvider:
             body |= {key: value for key, value in request.case.input.items() if key not in prompts}
         body["messages"] = self._messages(request.configuration, request.case, body.get("messages"))
         body |= {name: value for name, value in request.configuration.items() if name not in prompts}
+        if body.get("stream") is True:
+            body.setdefault("stream_options", {"include_usage": True})
         if rule.max_tokens_name is not None:
             for name in _MAX_TOKENS & body.keys() - {rule.max_tokens_name}:
                 body[rule.max_tokens_name] = body.pop(name)
@@ -105,7 +109,7 @@ class OpenAIChatProvider:
         return [{"role": "system", "content": system}, *rest]
 
     def _read(self, reply: Reply, request: Request, now_s: float) -> Answer:
-        body = reply.json()
+        body = assemble_chat(reply) if is_stream(reply) else reply.json()
         if isinstance(body, Mapping) and body.get("error"):
             raise fault_in_body(reply, body, "", request, now_s)
         choice = _first_choice(body, reply)

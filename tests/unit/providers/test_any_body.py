@@ -121,11 +121,17 @@ def test_known_oddities_are_answers_or_errors_of_ours(odd: Any, envelope: Callab
     _send_to_all(envelope(odd), status)
 
 
-@given(body=st.binary(max_size=60) | st.just(b"[" * 100_000) | st.just(b'{"a":' * 5_000))
+@given(
+    body=st.binary(max_size=60)
+    | st.just(b"[" * 100_000)
+    | st.just(b"data: " + b"[" * 10_000)
+    | st.binary(max_size=9).map(lambda b: b"data: {" + b)
+)
 @settings(deadline=None)
 def test_any_bytes_are_an_answer_or_an_error_of_ours(body: bytes) -> None:
-    for content_type in ("application/json", "text/plain"):
+    for content_type in ("application/json", "text/plain", "text/event-stream"):
         transport = MemoryTransport(body, content_type=content_type)
-        provider = GenericProvider(transport=transport, endpoint=Endpoint(url="https://h"), clock=FixedClock())
-        with contextlib.suppress(ConvergenceError):
-            asyncio.run(provider.send(request({}, {})))
+        for adapter in (GenericProvider, OpenAIChatProvider):
+            provider = adapter(transport=transport, endpoint=Endpoint(url="https://h"), clock=FixedClock())
+            with contextlib.suppress(ConvergenceError):
+                asyncio.run(provider.send(request({}, {"prompt": "x"})))

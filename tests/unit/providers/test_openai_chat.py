@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from convergence_cluster.domain.calls import Answer
+from convergence_cluster.domain.calls import Answer, Finish, Usage
 from convergence_cluster.domain.errors import PermanentError, TransientError
 from convergence_cluster.providers.http import Endpoint
 from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
@@ -98,6 +98,65 @@ def test_fixed_fields_are_templates_that_parameters_overrule() -> None:
 def test_a_case_without_a_text_names_what_was_expected() -> None:
     with pytest.raises(PermanentError, match=r"test case 'one' has \['q'\] .* expected one of messages, prompt"):
         sent({}, {"q": "Why?"})
+
+
+def streamed(*chunks: Any) -> bytes:
+    lines = [": comment", *(f"data: {json.dumps(chunk)}" for chunk in chunks), "data: [DONE]", ""]
+    return "\n\n".join(lines).encode()
+
+
+def piece(reason: str | None = None, **delta: Any) -> Any:
+    return {"model": "m-1", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}], "usage": None}
+
+
+def from_stream(body: bytes) -> Answer:
+    transport = MemoryTransport(body, content_type="text/event-stream; charset=utf-8")
+    provider = OpenAIChatProvider(transport=transport, endpoint=Endpoint(url="x"), clock=FixedClock())
+    return asyncio.run(provider.send(request({"stream": True}, {"prompt": "x"})))
+
+
+def test_a_stream_is_put_together() -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 2}
+
+    answer = from_stream(
+        streamed(
+            piece(role="assistant"),
+            piece(content="4"),
+            piece(content="2"),
+            piece("stop"),
+            {"choices": [], "usage": usage},
+        )
+    )
+
+    assert (answer.text, answer.finish, answer.model) == ("42", Finish.STOP, "m-1")
+    assert answer.usage == Usage(input_tokens=5, output_tokens=2)
+
+
+def test_a_streamed_refusal_is_a_refusal() -> None:
+    assert from_stream(streamed(piece(refusal="I can"), piece("stop", refusal="not"))).finish is Finish.REFUSAL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", streamed(piece(content="4")), streamed(piece(content="4"))[:-40], b"data: {\n\n"],
+    ids=["empty", "no finish", "cut", "broken"],
+)
+def test_half_a_stream_is_not_taken_for_a_whole(body: bytes) -> None:
+    with pytest.raises(TransientError) as caught:
+        from_stream(body)
+
+    assert caught.value.kind == "unknown"
+
+
+def test_an_error_within_a_stream_is_an_error() -> None:
+    with pytest.raises(TransientError, match="HTTP 502: upstream"):
+        from_stream(streamed(piece(content="4"), {"error": {"code": 502, "message": "upstream"}}))
+
+
+def test_a_stream_asks_for_its_usage() -> None:
+    assert sent({"stream": True}, {"prompt": "x"})["stream_options"] == {"include_usage": True}
+    assert sent({"stream": True, "stream_options": None}, {"prompt": "x"})["stream_options"] is None
+    assert "stream_options" not in sent({"stream": False}, {"prompt": "x"})
 
 
 def test_the_result_field_is_honoured() -> None:

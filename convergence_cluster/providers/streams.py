@@ -1,0 +1,56 @@
+"""Chat completions that arrive in pieces, put together into the answer that they would have been in one."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from convergence_cluster.domain.errors import TransientError
+from convergence_cluster.domain.identity import Json
+from convergence_cluster.providers.http import Reply
+
+
+def is_stream(reply: Reply) -> bool:
+    """Say whether an answer is a stream of events."""
+    return reply.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def assemble_chat(reply: Reply) -> Json:
+    """Return a streamed completion as one body, or the body of the error that ended it.
+
+    Raises:
+        TransientError: the stream ended without a finish reason; vendors' own clients take such a half for a whole.
+    """
+    body: dict[str, Json] = {}
+    texts: dict[str, list[str]] = {"content": [], "refusal": []}
+    reason: Json = None
+    for chunk in _chunks(reply):
+        if chunk.get("error"):
+            return chunk
+        body |= {key: value for key, value in chunk.items() if key in {"id", "model", "usage"} and value is not None}
+        choice = _first(chunk.get("choices"))
+        delta = choice.get("delta")
+        for name, pieces in texts.items():
+            if isinstance(delta, Mapping) and isinstance(piece := delta.get(name), str):
+                pieces.append(piece)
+        reason = choice.get("finish_reason") or reason
+    if reason is None:
+        raise TransientError(f"{reply.where}: the stream ended before the answer did", kind="unknown")
+    message = {"role": "assistant"} | {name: "".join(pieces) or None for name, pieces in texts.items()}
+    return body | {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
+
+
+def _chunks(reply: Reply) -> Iterator[Mapping[str, Json]]:
+    for line in reply.body.splitlines():
+        data = line.removeprefix(b"data:").strip()
+        if not line.startswith(b"data:") or data == b"[DONE]":
+            continue
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            raise TransientError(f"{reply.where}: the stream was cut", kind="unknown") from None
+        if isinstance(chunk, Mapping):
+            yield chunk
+
+
+def _first(choices: Json) -> Mapping[str, Json]:
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, Mapping) else {}
