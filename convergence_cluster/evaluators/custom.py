@@ -17,6 +17,7 @@ import inspect
 import math
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError, SpecError
 from convergence_cluster.domain.identity import Configuration, Json, digest
 
+_MAX_THREADS = 64
+"""A user's function may itself wait, on a judge's API for one; asyncio's own pool has a handful of threads."""
 _CONTEXT_NAMES = frozenset({"prediction", "context"})
 
 
@@ -63,6 +66,7 @@ class CustomEvaluator:
         parameters = inspect.signature(self._function).parameters
         self._has_context = bool(_CONTEXT_NAMES & parameters.keys())
         self._has_metric = "metric" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        self._threads = ThreadPoolExecutor(max_workers=_MAX_THREADS, thread_name_prefix="evaluator")
         self._is_async = inspect.iscoroutinefunction(self._function)
 
     async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
@@ -73,12 +77,15 @@ class CustomEvaluator:
         """
         calls = self._calls(answer, case, configuration)
         try:
-            returned = [await call() for call in calls] if self._is_async else await asyncio.to_thread(_run, calls)
+            returned = [await call() for call in calls] if self._is_async else await self._in_thread(calls)
             values = [await value if isinstance(value, Awaitable) else value for value in returned]
         except (Exception, SystemExit) as error:
             raise PermanentError(f"{self._where} raised {type(error).__name__}: {error}") from error
         by_metric = values if len(values) == len(self._metrics) else values * len(self._metrics)
         return {metric: self._clamped(metric, value) for metric, value in zip(self._metrics, by_metric, strict=True)}
+
+    async def _in_thread(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: [call() for call in calls])
 
     def _calls(self, answer: Answer, case: TestCase, configuration: Configuration) -> list[Callable[[], Any]]:
         """Return what to call, each with copies of its own: what a user's function does to them stays its affair."""
@@ -104,7 +111,3 @@ class CustomEvaluator:
         if math.isnan(number):
             raise PermanentError(f"{self._where} returned {value!r:.80} for {metric!r}; a number was expected")
         return min(1.0, max(0.0, number))
-
-
-def _run(calls: Sequence[Callable[[], Any]]) -> list[Any]:
-    return [call() for call in calls]

@@ -312,6 +312,18 @@ def test_an_error_under_status_200_is_an_error(adapter: Adapter) -> None:
     assert type(refusal_of(adapter, as_json(body))) is TransientError
 
 
+def test_a_proxy_is_asked_in_the_servers_stead() -> None:
+    async def act() -> Loopback:
+        async with serving(as_json(completion())) as proxy:
+            transport = HttpTransport(clock=SystemClock(), environ={}, proxy_url=proxy.url)
+            provider = chat(transport, Endpoint(url="http://api.example.invalid/v1"))
+            await provider.send(REQUEST)
+            await provider.close()
+            return proxy
+
+    assert asyncio.run(act()).received[0].target == "http://api.example.invalid/v1"
+
+
 def test_a_missing_key_stops_before_anything_is_sent(adapter: Adapter) -> None:
     async def act(provider: Provider, server: Loopback) -> Loopback:
         with pytest.raises(ProviderStopError, match="environment variable NOT_THERE is not set"):

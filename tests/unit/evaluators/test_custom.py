@@ -92,6 +92,20 @@ def test_a_plain_function_runs_beside_the_event_loop(tmp_path: Path) -> None:
     assert evaluate(tmp_path, source) == {"quality": 1.0}
 
 
+def test_plain_functions_wait_side_by_side(tmp_path: Path) -> None:
+    (tmp_path / "evaluator.py").write_text(
+        "import threading\nALL_HERE = threading.Barrier(40)\n"
+        "def f(result, expected, params): return ALL_HERE.wait(timeout=20) >= 0"
+    )
+    evaluator = CustomEvaluator(path=tmp_path / "evaluator.py", function="f", metrics=["quality"])
+
+    async def act() -> Sequence[Mapping[str, float]]:
+        answer = Answer(text="hi", result="hi", raw=RAW)
+        return await asyncio.gather(*(evaluator.evaluate(answer, CASE, {}) for _ in range(40)))
+
+    assert list(asyncio.run(act())) == [{"quality": 1.0}] * 40
+
+
 def test_an_async_function_is_awaited(tmp_path: Path) -> None:
     source = """
         import asyncio
