@@ -1,6 +1,7 @@
 """Keys: named in the study, read from the environment at call time, and kept out of everything that is written."""
 
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -100,5 +101,10 @@ def _read(name: str | None, environ: Mapping[str, str]) -> str:
 
 
 def _credentials(header: str, value: str, *secrets: str) -> Credentials:
-    forms = {form for secret in secrets for form in (secret, quote(secret, safe="")) if len(form) >= _MIN_SECRET_CHARS}
+    forms = {
+        form
+        for secret in secrets
+        for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
+        if len(form) >= _MIN_SECRET_CHARS
+    }
     return Credentials({header: value}, tuple(sorted(forms, key=len, reverse=True)))

@@ -17,9 +17,12 @@ from convergence_cluster.providers.waits import error_details, retry_after_s
 EXCERPT_CHARS = 300
 PARKED_AFTER_S = 120.0
 """A provider that asks for a longer wait will not be waited for."""
+_STOPPING = frozenset({401, 402, 403})
 _PASSING = frozenset({408, 409, 425, 429})
 _GATEWAY_TIMEOUTS = frozenset({504, 524})
 """A proxy gave up waiting for an answer that may well have been written, and billed."""
+_MAY_NAME_VALUE = frozenset({403, 404})
+_MIN_NAME_CHARS = 4
 _MAY_NAME_PARAMETER = frozenset({400, 404, 413, 422})
 _NO_MONEY = re.compile(
     r"insufficient_quota|billing_error|billing_hard_limit|spend(?:ing)? limit|credit balance"
@@ -47,22 +50,20 @@ def fault(
     `headers` are in lower case, `where` is method, host and path. Nothing here may hold a secret any more.
     """
     message = message_of(body) or " ".join(text.split())
-    if location := headers.get("location"):
+    if 300 <= status < 400 and (location := headers.get("location")):  # noqa: PLR2004 - the class of redirects
         message = f"redirects to {location.split('?')[0]}; put that address into `endpoint`"
     said = f"{where}: HTTP {status}: {message[:EXCERPT_CHARS]}"
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}:
-        return ProviderStopError(said)
-    is_passing = status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    if is_passing and status == HTTPStatus.TOO_MANY_REQUESTS and _NO_MONEY.search(f"{code_of(body)} {message}"):
-        return ProviderStopError(said)
+    guilty = _guilty_parameter(status, body, message, configuration)
+    is_broke = _NO_MONEY.search(f"{code_of(body)} {message}") is not None
     should_retry = headers.get("x-should-retry")
+    is_passing = status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if (status in _STOPPING and guilty is None) or (is_broke and status == HTTPStatus.TOO_MANY_REQUESTS):
+        return ProviderStopError(said)
     if should_retry == "true" or (is_passing and should_retry != "false"):
         return _passing(status, said, retry_after_s(headers, body, message, now_s), _is_daily(body, message))
-    if status in _MAY_NAME_PARAMETER and (name := named_parameter(body, message, configuration)) is not None:
-        return InfeasibleError(f"{said} (parameter {name!r} = {configuration[name]!r:.80})")
-    if _NO_MONEY.search(f"{code_of(body)} {message}"):
-        return ProviderStopError(said)
-    return PermanentError(said)
+    if guilty is not None:
+        return InfeasibleError(f"{said} (parameter {guilty!r} = {configuration[guilty]!r:.80})")
+    return ProviderStopError(said) if is_broke else PermanentError(said)
 
 
 def _passing(status: int, said: str, wait_s: float | None, is_daily: bool) -> TransientError:  # noqa: FBT001
@@ -109,9 +110,27 @@ def named_parameter(body: Json, message: str, configuration: Configuration) -> s
     if blamed:
         names = {part for path in blamed for part in re.split(r"[.\[\]]+", path)}
         return next((name for name in configuration if name in names), None)
+    return next((name for name in configuration if _mentions(message, name)), None)
+
+
+def _guilty_parameter(status: int, body: Json, message: str, configuration: Configuration) -> str | None:
+    name = _named_value(body, message, configuration) if status in _MAY_NAME_VALUE else None
+    if name is None and status in _MAY_NAME_PARAMETER:
+        name = named_parameter(body, message, configuration)
+    return name
+
+
+def _named_value(body: Json, message: str, configuration: Configuration) -> str | None:
+    """Return the parameter whose value does not exist or is not allowed: a model, a deployment, an actor."""
     if "model_not_found" in code_of(body) and "model" in configuration:
         return "model"
-    return next((name for name in configuration if _mentions(message, name)), None)
+    named = (name for name, value in configuration.items() if isinstance(value, str) and _is_in(value, message))
+    return next(named, None)
+
+
+def _is_in(value: str, message: str) -> bool:
+    is_name = len(value) >= _MIN_NAME_CHARS and not any(character.isspace() for character in value)
+    return is_name and re.search(rf"(?<![\w-]){re.escape(value)}(?![\w-])", message) is not None
 
 
 def _blamed(body: Json) -> Iterator[str]:

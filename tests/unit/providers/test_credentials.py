@@ -38,7 +38,9 @@ def test_a_key_that_cannot_be_sent_is_named_and_not_shown(name: str | None) -> N
 def test_every_form_of_a_key_is_removed() -> None:
     credentials = resolve(Auth(kind=AuthKind.BASIC, username="me", password_env="PASS"), ENVIRON)
     pair = base64.b64encode(b"me:p@ss-word").decode()
+    quoted = resolve(Auth(kind=AuthKind.BEARER, token_env="K"), {"K": 'say"it"loud'})
 
+    assert quoted.redact_bytes(b'{"x": "say\\"it\\"loud"}') == b'{"x": "[redacted]"}'
     assert credentials.redact(f"p@ss-word, p%40ss-word, {pair}.") == "[redacted], [redacted], [redacted]."
     assert credentials.redact_bytes(b"a p@ss-word b") == b"a [redacted] b"
     assert "p@ss" not in repr(credentials)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
+from convergence_cluster.domain.errors import ConvergenceError, InfeasibleError, PermanentError, TransientError
 from convergence_cluster.providers.faults import fault, message_of, named_parameter
 
 CONFIGURATION = {"model": "m-large", "temperature": 1.7, "effort": "xhigh", "max_tokens": 64}
@@ -47,7 +47,6 @@ def test_the_sentence_is_found_in_every_envelope(body: Any, expected: str) -> No
         ({}, "max_tokens_per_day reached", None),
         ({}, "The model is overloaded with input", None),
         ({}, "Unknown 'model': m-large", "model"),
-        ({"error": {"code": "model_not_found"}}, "m-large does not exist", "model"),
     ],
 )
 def test_the_parameter_at_fault_is_found(body: Any, message: str, expected: str | None) -> None:
@@ -56,6 +55,27 @@ def test_the_parameter_at_fault_is_found(body: Any, message: str, expected: str 
 
 def test_the_message_names_parameter_and_value() -> None:
     assert "(parameter 'temperature' = 1.7)" in str(fault_of(400, {"error": {"message": "no", "param": "temperature"}}))
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": {"message": "Project does not have access to it", "code": "model_not_found"}},
+        {"type": "error", "error": {"type": "not_found_error", "message": "model: m-large"}},
+        {"error": {"message": "You have no permission for 'm-large'."}},
+    ],
+)
+def test_a_model_that_is_not_there_for_us_is_out_and_stops_nothing(status: int, body: Any) -> None:
+    caught = fault_of(status, body)
+
+    assert isinstance(caught, InfeasibleError)
+    assert "(parameter 'model' = 'm-large')" in str(caught)
+
+
+@pytest.mark.parametrize("message", ["m-large-2 does not exist", "not here"])
+def test_another_models_absence_is_not_blamed_on_this_one(message: str) -> None:
+    assert type(fault_of(404, {"error": message})) is PermanentError
 
 
 def test_geminis_minute_quota_is_waited_for_and_its_daily_one_is_parked() -> None:
