@@ -24,6 +24,7 @@ from convergence_cluster.domain.errors import Conflict, NotFound, SpecError
 from convergence_cluster.domain.identity import digest
 from convergence_cluster.domain.search import StopReason
 from convergence_cluster.metering.budget import Budget
+from convergence_cluster.metering.retry import silence_stamina
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.settings import Settings
 from convergence_cluster.spec.environment import missing_environment
@@ -56,6 +57,7 @@ class Control:
     """Runs studies in this process."""
 
     def __init__(self, settings: Settings, *, environ: Mapping[str, str], clock: Clock) -> None:
+        silence_stamina()
         self._settings = settings
         self._environ = environ
         self._clock = clock

@@ -16,7 +16,7 @@ from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.metering.retry import RetryPolicy
 from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.generic import CostTerm, GenericProvider, RequestRule, ResponseRule
-from convergence_cluster.providers.http import Endpoint, HttpTransport
+from convergence_cluster.providers.http import Endpoint, HttpTransport, proxy_of
 from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
 from convergence_cluster.providers.routing import RoutedProvider
 from convergence_cluster.spec.environment import resolve_endpoint
@@ -100,7 +100,9 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
         SpecError: the provider is not built in, or the endpoint names a variable that is not set.
     """
     api = study.spec.api
-    transport = HttpTransport(clock=clock, environ=environ)
+    urls = [api.endpoint] if api.endpoint else [model.endpoint for model in (api.models or {}).values()]
+    proxy_url = proxy_of(resolve_endpoint(urls[0], environ), environ)
+    transport = HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url)
 
     def build(endpoint: str) -> Provider:
         return _build_one(api, resolve_endpoint(endpoint, environ), transport, clock)
