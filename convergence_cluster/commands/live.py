@@ -135,7 +135,7 @@ def _table(progress: Progress) -> Table:
     table.add_row("arms", f"{answer.n_arms} opened, {answer.n_alive} alive")
     failed = {kind: n for kind, n in progress.counts.items() if kind != "ok" and n}
     if failed:
-        table.add_row("no score", ", ".join(f"{n} {kind}" for kind, n in failed.items()))
+        table.add_row("not whole", ", ".join(f"{n} {kind}" for kind, n in failed.items()))
     if answer.best:
         table.add_row("best so far", f"[bold]{_score(answer.best)}[/bold]  arm {answer.best.arm}")
         for name, value in answer.best.configuration.items():

@@ -57,7 +57,7 @@ def _rows(report: StudyReport, counts: Tally, saved_to: str | None) -> list[tupl
         ]
     return [
         *rows,
-        ("No score", shortfalls(counts)),
+        ("Not whole", shortfalls(counts)),
         ("Spent", spending(report)),
         ("Started from", report.legacy),
         *(("Note", note) for note in report.notes),
