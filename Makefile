@@ -26,8 +26,12 @@ submit: $(VENV)/.core ## Run a study: make submit STUDY=configs/quickstart.yaml
 demo: ## Run the quickstart study
 	@$(MAKE) --no-print-directory submit STUDY=configs/quickstart.yaml
 
-test: $(VENV)/.dev ## Run all the tests
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+$(VENV)/.browser: $(VENV)/.dev tools/browser
+	@./tools/browser $(VENV)/browser $(BIN)/python && touch $@
+
+test: $(VENV)/.browser ## Run all the tests
+	@browser=$$PWD/$(VENV)/browser/chromium; [ ! -x "$$browser" ] || export CONVERGENCE_TEST_BROWSER=$$browser; \
+	  $(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 	@$(BIN)/ruff check .
@@ -36,7 +40,10 @@ check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/architecture
 
-bench: $(VENV)/.dev ## Measure what the README claims, in under ten minutes
+$(VENV)/.bench: pyproject.toml requirements/bench.txt tools/install
+	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/bench.txt && touch $@ $(VENV)/.dev $(VENV)/.core
+
+bench: $(VENV)/.bench ## Measure what the README claims, in under ten minutes
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock: ## Resolve the requirements anew, with hashes, for every platform

@@ -1,6 +1,7 @@
 """The command line. Only argparse is imported here; a command's own module is imported when it is the one to run."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -30,6 +31,7 @@ exit codes: 0 answered, 1 failed, 2 wrong usage or study file, 3 no configuratio
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # small matrices: more threads only get in each other's way
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = next((word for word in words if not word.startswith("-")), None)
     if command == "version":
