@@ -8,17 +8,19 @@ from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.search import Block, Observation
 
-MAX_FREE_BLOCKS = 500
+MAX_FREE_BLOCKS = 50
 """A search whose proposals were all known for so many blocks in a row has nothing new to say."""
 
 
 class SearchMethod:
     """An optimizer whose configurations are mapped to rows. A cell that is paid for is never paid again."""
 
-    def __init__(self, search: Optimizer, row_of: Callable[[Configuration], int], max_arms: int | None = None) -> None:
+    def __init__(self, search: Optimizer, row_of: Callable[[Configuration], int], max_rows: int | None = None) -> None:
         self._search = search
         self._row_of = row_of
-        self._max_arms = max_arms
+        self._max_rows = max_rows
+        self._opened: set[int] = set()
+        self._is_over = False
         self._rows: dict[ArmId, int] = {}
         self._known: dict[tuple[int, int, int], float] = {}
         self._waiting: dict[tuple[int, int, int], list[ArmId]] = {}
@@ -26,15 +28,17 @@ class SearchMethod:
     def ask(self) -> Work | None:
         """Return the search's next block, or what of it is not known yet."""
         for _ in range(MAX_FREE_BLOCKS):
-            block = self._search.ask()
+            block = None if self._is_over else self._search.ask()
             if not isinstance(block, Block):
                 return None
             row = self._row(block)
             if row is None:
+                self._is_over = True
                 return None
             items = self._unpaid(block, row)
             if items:
                 return Work(row=row, items=items, repeat=block.repeat)
+        self._is_over = True
         return None
 
     def tell(self, result: Result) -> None:
@@ -56,9 +60,11 @@ class SearchMethod:
     def _row(self, block: Block) -> int | None:
         row = self._rows.get(block.arm)
         if row is None:
-            if self._max_arms is not None and len(self._rows) >= self._max_arms:
+            row = self._row_of(block.configuration)
+            self._opened.add(row)
+            if self._max_rows is not None and len(self._opened) > self._max_rows:
                 return None
-            row = self._rows[block.arm] = self._row_of(block.configuration)
+            self._rows[block.arm] = row
         return row
 
     def _unpaid(self, block: Block, row: int) -> list[int]:
