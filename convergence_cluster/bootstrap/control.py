@@ -20,7 +20,7 @@ from convergence_cluster.bootstrap.sandboxes import with_sandbox
 from convergence_cluster.bootstrap.searching import dump_legacy
 from convergence_cluster.dispatch.in_process import InProcessExecutor
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import Conflict, NotFound, SpecError
+from convergence_cluster.domain.errors import Conflict, NotFound
 from convergence_cluster.domain.identity import digest
 from convergence_cluster.domain.search import StopReason
 from convergence_cluster.metering.budget import Budget
@@ -30,6 +30,7 @@ from convergence_cluster.settings import Settings
 from convergence_cluster.spec.environment import missing_environment
 from convergence_cluster.spec.loading import LoadedStudy, load_study
 from convergence_cluster.spec.portable import pack, unpack
+from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
 from convergence_cluster.storage.leases import Leases
@@ -125,9 +126,8 @@ class Control:
         Raises:
             SpecError: the environment lacks a variable, or a budget in USD could not be kept for want of a price.
         """
-        problems = missing_environment(study.spec, self._environ)
-        if problems:
-            raise SpecError("\n".join(f"{study.file}: {problem}" for problem in problems))
+        problems: list[Problem] = missing_environment(study.spec, self._environ)
+        raise_all(replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in problems)
         self._bound(study).check()
 
     def _bound(self, study: LoadedStudy) -> CostBound:

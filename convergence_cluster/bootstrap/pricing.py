@@ -1,9 +1,9 @@
 """The most that a call can cost, which the budget sets aside before it is sent."""
 
-from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.metering.prices import Prices
 from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.trials.reserving import Ceiling
 from convergence_cluster.trials.running import TrialPlan, model_of
 
@@ -36,18 +36,22 @@ class CostBound:
         unpriced = self._unpriced()
         if not unpriced:
             return
-        where = f"{self._study.file}: "
         if self._study.spec.budget.usd is not None:
-            raise SpecError(
-                f"{where}budget.usd: nothing bounds what a call of {unpriced} costs; give its price in api.prices and "
-                "a max_tokens parameter, or the most that a call may cost in budget.usd_per_call"
+            message = (
+                f"nothing bounds what a call of {unpriced} costs; give its price in api.prices and a max_tokens "
+                "parameter, or the most that a call may cost in budget.usd_per_call"
             )
+            raise_all([self._problem(("budget", "usd"), message)])
         is_cost_scored = any(metric.name == "cost_usd" for metric in self._study.metrics)
         if is_cost_scored and not self._study.spec.api.response.cost and not self._has_price(unpriced):
-            raise SpecError(
-                f"{where}evaluation.metrics.cost_usd: no price is known for {unpriced}; give it in api.prices, "
-                "or say in api.response.cost where an answer states its cost"
+            message = (
+                f"no price is known for {unpriced}; give it in api.prices, or say in api.response.cost where an answer "
+                "states its cost"
             )
+            raise_all([self._problem(("evaluation", "metrics", "cost_usd"), message)])
+
+    def _problem(self, path: tuple[str, ...], message: str) -> Problem:
+        return Problem(path=path, message=message, file=self._study.file, line=self._study.lines.get(path, 0))
 
     def _unpriced(self) -> str | None:
         """Return the first model whose calls nothing bounds."""

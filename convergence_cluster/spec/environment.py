@@ -11,7 +11,7 @@ def missing_environment(spec: StudySpec, environ: Mapping[str, str]) -> list[Pro
     """Return a problem for each environment variable that calls need and that is not set or empty."""
     return [
         Problem(path=path, message=f"environment variable {name} is not set; expected {purpose}")
-        for path, name, purpose in _needed(spec)
+        for path, name, purpose in needed_environment(spec)
         if not environ.get(name)
     ]
 
@@ -37,7 +37,8 @@ def resolve_endpoint(endpoint: str, environ: Mapping[str, str]) -> str:
     return url
 
 
-def _needed(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, str]]:
+def needed_environment(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield for each environment variable that calls need: the key that names it, its name, what it is for."""
     for name in spec.api.auth.environment_names():
         key = next(k for k in type(spec.api.auth).model_fields if getattr(spec.api.auth, k) == name)
         yield ("api", "auth", key), name, "the secret for calls"

@@ -1,7 +1,7 @@
 """A study file and everything it names, read once and checked together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
 from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
 from convergence_cluster.spec.document import Document, parse
+from convergence_cluster.spec.environment import needed_environment
 from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator
 from convergence_cluster.spec.files import Row, read_document
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
@@ -23,6 +24,7 @@ from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.space import to_search_space
 from convergence_cluster.spec.validation import validate
 
+_PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
 _CATEGORICAL: Final = ParameterKind.CATEGORICAL
 _NOT_IDENTITY: Final = {"budget", "output", "legacy", "society", "weave", "agent", "rate_limiting"}
 _NOT_IDENTITY_OF_API: Final = {"description", "auth", "rate", "prices"}
@@ -54,6 +56,8 @@ class LoadedStudy:
     """What the user should know: keys without effect, and what was inferred."""
     digest: str
     """Identifies the study: API, space, cases, metrics, evaluator, search, seed; not prices, pace, budget, output."""
+    lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
+    """Where the keys stand whose values only a run can judge: environment variables and what needs a price."""
 
     @property
     def all_cases(self) -> tuple[TestCase, ...]:
@@ -115,6 +119,7 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         prompts=prompts,
         evaluator=evaluator,
         notes=(*notes_of(spec, space, evaluator), *inferred),
+        lines={path: document.line(path) for path in (*(path for path, _, _ in needed_environment(spec)), *_PRICED)},
         digest=study_digest(spec, space, cases, prompts, evaluator),
     )
 
