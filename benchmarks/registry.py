@@ -39,6 +39,7 @@ class Setup:
     """Of the samplers whose time per trial grows with the number of trials."""
 
 
+Make: TypeAlias = Callable[[SearchProblem], Optimizer]
 Build: TypeAlias = Callable[[Setup], Method]
 
 
@@ -77,12 +78,18 @@ def entries() -> dict[str, Entry]:
     return found | _ours()
 
 
-def _ours() -> dict[str, Entry]:
+def ours() -> Make | None:
+    """Return the product's own search, or None where it is not there."""
     try:
-        make = getattr(importlib.import_module(OURS[0]), OURS[1])
-        missing = ""
+        make: Make = getattr(importlib.import_module(OURS[0]), OURS[1])
     except (ImportError, AttributeError):
-        make, missing = None, f"{OURS[0]} has no {OURS[1]} yet"
+        return None
+    return make
+
+
+def _ours() -> dict[str, Entry]:
+    make = ours()
+    missing = "" if make is not None else f"{OURS[0]} has no {OURS[1]} yet"
     builds: dict[str, Build] = {
         "ours": partial(_search, make),
         "ours-stopping": partial(_search, make, stopping=Stopping(enabled=False)),
@@ -105,13 +112,15 @@ def _pooled(search: Optimizer, problem: SearchProblem) -> SearchMethod:
     return SearchMethod(search, lambda configuration: rows[canonical_json(configuration)])
 
 
-def _search(make: Callable[[SearchProblem], Optimizer], setup: Setup, **changes: Any) -> Method:
+def _search(make: Make | None, setup: Setup, **changes: Any) -> Method:
+    assert make is not None
     problem = _problem(setup, **changes)
     return _pooled(make(problem), problem)
 
 
-def _second_study(make: Callable[[SearchProblem], Optimizer], setup: Setup, *, is_misleading: bool) -> Method:
+def _second_study(make: Make | None, setup: Setup, *, is_misleading: bool) -> Method:
     """Return a search that knows the best of an earlier study of the same table, or the worst as if it were that."""
+    assert make is not None
     first = _problem(setup)
     search = make(first)
     world = draw_world(setup.table, setup.world.seed + 100_000)

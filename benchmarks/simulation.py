@@ -129,7 +129,7 @@ class _Run:
         return Trace(
             calls=tuple(reached),
             verdicts=tuple(verdicts),
-            cpu_s=self._cpu_s,
+            cpu_s=self._cpu_s + float(getattr(self._method, "cpu_elsewhere_s", 0.0)),
             n_calls=n_told,
             is_stopped=n_told < horizon,
         )

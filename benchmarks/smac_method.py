@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods_bandits import Sums
-from benchmarks.pools import pool_problem
+from benchmarks.pools import NearestRow, open_space
 from benchmarks.simulation import Result, Verdict, Work
 from benchmarks.tables import Table
 from benchmarks.worlds import World
 
 HOME = Path(__file__).parent / "smac"
 PYTHON = Path(os.environ.get("CONVERGENCE_SMAC_PYTHON", HOME / ".venv" / "bin" / "python"))
+
+MAX_KNOWN = 500
+"""So many calls in a row may be known before the search counts as ended."""
 
 
 def missing() -> str:
@@ -33,13 +36,14 @@ class SmacSearch:
         self._known: dict[tuple[int, int], float] = {}
         self._asked: tuple[int, int] | None = None
         self._incumbent = -1
+        self.cpu_elsewhere_s = 0.0
+        self._nearest = NearestRow(table)
         self._process = subprocess.Popen(
             [str(PYTHON), str(HOME / "server.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._say(
             {
                 "parameters": _described(table),
-                "rows": list(pool_problem(table).space.candidates or ()),
                 "n_items": world.n_items,
                 "n_calls": max_trials,
                 "seed": world.seed,
@@ -50,26 +54,30 @@ class SmacSearch:
         """Return the one call that SMAC wants next; known ones are answered without a call."""
         if self._asked is not None or len(self._known) >= self._max_calls:
             return None
-        while True:
+        for _ in range(MAX_KNOWN):
             reply = self._say({"ask": True})
-            if reply["row"] is None:
-                return None
-            cell = (int(reply["row"]), int(reply["item"]))
+            cell = (self._nearest(reply["configuration"]), int(reply["item"]))
             if cell not in self._known:
                 self._asked = cell
                 return Work(row=cell[0], items=(cell[1],))
-            self._incumbent = self._say({"tell": self._known[cell]})["incumbent"]
+            self._learn(self._known[cell])
+        return None
 
     def tell(self, result: Result) -> None:
         """Pass one call on."""
         self._asked = None
         self._sums.add(result)
         self._known[result.row, result.item] = result.score
-        self._incumbent = self._say({"tell": result.score})["incumbent"]
+        self._learn(result.score)
 
     def recommend(self) -> Verdict | None:
         """Return SMAC's incumbent."""
         return None if self._incumbent < 0 else self._sums.verdict(self._incumbent)
+
+    def _learn(self, score: float) -> None:
+        incumbent = self._say({"tell": score})["incumbent"]
+        if incumbent is not None:
+            self._incumbent = self._nearest(incumbent)
 
     def _say(self, message: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -77,6 +85,7 @@ class SmacSearch:
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
         reply: dict[str, Any] = json.loads(self._process.stdout.readline())
+        self.cpu_elsewhere_s = float(reply["cpu_s"])
         return reply
 
     def __del__(self) -> None:
@@ -90,5 +99,5 @@ class SmacSearch:
 def _described(table: Table) -> list[dict[str, Any]]:
     return [
         {"name": p.name, "kind": p.kind.value, "values": list(p.values), "low": p.low, "high": p.high, "log": p.log}
-        for p in pool_problem(table).space.parameters
+        for p in open_space(table).parameters
     ]

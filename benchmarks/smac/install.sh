@@ -10,4 +10,4 @@ else
     "$PYTHON" -m venv .venv
     .venv/bin/python -m pip install --quiet -r requirements.txt
 fi
-.venv/bin/python -c "import smac; print('SMAC3', smac.__version__)"
+.venv/bin/python -c "from importlib.metadata import version; print('SMAC3', version('smac'))"
