@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "ours" in options.methods.split(",") and "ours" not in methods:
         print("ours: skipped, the search is not there yet", flush=True)
     jobs = [
-        (suite, number, method, seed, options.workers)
+        (suite, options.dimension, number, method, seed, options.workers)
         for suite in options.suites.split(",")
         for number in _chosen(suite, options.dimension, options.functions)
         for seed in range(options.seeds)
@@ -107,20 +107,18 @@ def space_of(function: Any) -> SearchSpace:
 
 
 def _chosen(suite: str, dimension: int, n_functions: int) -> list[int]:
-    functions = cocoex.Suite(SUITES[suite], "", "")
-    fitting = [
-        number
-        for number, name in enumerate(functions.ids())
-        if "_i01_" in name and int(name.rsplit("_d", 1)[1]) == dimension
-    ]
-    picks = np.unique(np.linspace(0, len(fitting) - 1, n_functions).round().astype(int))
-    return [fitting[pick] for pick in picks]
+    picks = np.linspace(0, len(_suite(suite, dimension)) - 1, n_functions).round().astype(int)
+    return [int(pick) for pick in np.unique(picks)]
 
 
-def _run(job: tuple[str, int, str, int, int]) -> dict[str, Any]:
-    suite, number, method, seed, n_workers = job
-    functions = cocoex.Suite(SUITES[suite], "", "")
-    function = functions.get_problem(number)
+@lru_cache(maxsize=4)
+def _suite(name: str, dimension: int) -> Any:
+    return cocoex.Suite(SUITES[name], "", f"dimensions:{dimension} instance_indices:1")
+
+
+def _run(job: tuple[str, int, int, str, int, int]) -> dict[str, Any]:
+    suite, dimension, number, method, seed, n_workers = job
+    function = _suite(suite, dimension).get_problem(number)
     space = space_of(function)
     evaluate = partial(_values, function)
     scale = _scale(evaluate, space, number)
