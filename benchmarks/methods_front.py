@@ -52,7 +52,7 @@ class ParetoHalving:
                 signed = tuple(sign * mean for sign, mean in zip(self._signs, means, strict=True))
                 self._finished[self._rung[arm]][arm] = signed
 
-    def recommend(self) -> Recommendation:
+    def recommend(self, *, full: bool = False) -> Recommendation:  # noqa: ARG002 - the peers show their front only
         """Return the answer from the arms on the highest rung that ten or more have finished, or from all."""
         for finished in reversed(self._finished):
             if len(finished) >= 10:
