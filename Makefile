@@ -44,7 +44,7 @@ $(VENV)/.bench: pyproject.toml requirements/bench.txt tools/install
 	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/bench.txt && touch $@ $(VENV)/.dev $(VENV)/.core
 
 bench: $(VENV)/.bench ## Measure what the README claims, in under ten minutes
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 lock: ## Resolve the requirements anew, with hashes, for every platform
 	@./tools/lock
