@@ -1,52 +1,63 @@
-"""Top-two Thompson sampling: which of the arms, opened or not, gets the next calls.
+"""Which of the arms, opened or not, gets the next calls: a leader, a Thompson-drawn challenger, and one of the two.
 
-Source: Russo 2020, "Simple Bayesian algorithms for best-arm identification" (section 3.3); You et al. 2023,
-"Information-directed selection for top-two algorithms" (which of the two: the one whose own variance is the greater
-part of the pair's).
+The leader is the arm that would be recommended; a challenger is an arm that in some posterior draw beats it by more
+than the margin that matters, so that no call is spent on telling apart arms that are as good as each other. Source:
+Russo 2020, "Simple Bayesian algorithms for best-arm identification" (top-two Thompson sampling); Jourdan, Degenne &
+Kaufmann 2023, "An epsilon-best-arm identification algorithm for fixed-confidence and beyond" (empirical-best leader,
+margin); You et al. 2023, "Information-directed selection for top-two algorithms" (which of the two).
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_cluster.optimizers.deviations import Parts
+
 _DRAWS = 8
-_TRIES = 16
+_TRIES = 8
 
 
 def next_arm(
-    means: NDArray[np.float64],
-    variances: NDArray[np.float64],
-    is_open_to_calls: NDArray[np.bool_],
-    rng: np.random.Generator,
+    parts: Parts, leader: int | None, within: float, is_open_to_calls: NDArray[np.bool_], rng: np.random.Generator
 ) -> int | None:
     """Return the arm to call next, or None if none is open to calls.
 
-    All arms take part in the draws; when neither of the two drawn can be called, two others are drawn.
+    All arms take part in the draws; when neither leader nor challenger can be called, another challenger is drawn.
     """
     callable_arms = np.flatnonzero(is_open_to_calls)
     if len(callable_arms) == 0:
         return None
-    if len(means) == 1:
+    if len(is_open_to_calls) == 1:
         return 0
-    deviations = np.sqrt(variances)
+    _, variances = parts.moments()
     for _ in range(_TRIES):
-        leader, challenger = top_two(means, deviations, rng)
-        share = variances[leader] / max(variances[leader] + variances[challenger], 1e-300)
-        first, second = (leader, challenger) if rng.random() < share else (challenger, leader)
-        for arm in (first, second):
+        first, challenger = duel(parts, leader, within, rng)
+        share = variances[first] / max(variances[first] + variances[challenger], 1e-300)
+        order = (first, challenger) if rng.random() < share else (challenger, first)
+        for arm in order:
             if is_open_to_calls[arm]:
                 return int(arm)
-    hopes = (means + 2.0 * deviations)[callable_arms]
-    return int(callable_arms[hopes.argmax()])
+    draws = _drawn(parts, rng)[:, callable_arms]
+    return int(callable_arms[draws.max(axis=0).argmax()])
 
 
-def top_two(means: NDArray[np.float64], deviations: NDArray[np.float64], rng: np.random.Generator) -> tuple[int, int]:
-    """Return the best arm of one posterior draw and of the first later draw whose best is another. Needs two arms."""
-    draws = means + deviations * rng.standard_normal((_DRAWS, len(means)))
-    best = draws.argmax(axis=1)
-    leader = int(best[0])
-    others = np.flatnonzero(best != leader)
-    if len(others) > 0:
-        return leader, int(best[others[0]])
-    rest = draws.max(axis=0)
-    rest[leader] = -np.inf
-    return leader, int(rest.argmax())
+def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generator) -> tuple[int, int]:
+    """Return the leader and the first arm to beat it by the margin in a draw, or to come nearest to that.
+
+    Needs two arms. Without a leader, the best of one draw leads.
+    """
+    draws = _drawn(parts, rng)
+    first = int(draws[0].argmax()) if leader is None else leader
+    excess = draws - draws[:, first : first + 1] - within * abs(draws[:, first : first + 1])
+    excess[:, first] = -np.inf
+    best = excess.max(axis=1)
+    winners = np.flatnonzero(best > 0.0)
+    row = int(winners[0]) if len(winners) > 0 else int(best.argmax())
+    return first, int(excess[row].argmax())
+
+
+def _drawn(parts: Parts, rng: np.random.Generator) -> NDArray[np.float64]:
+    shape = (_DRAWS, parts.shares.shape[1])
+    is_wide = rng.random(shape) < parts.shares[1]
+    means = np.where(is_wide, parts.means[1], parts.means[0])
+    deviations = np.sqrt(parts.variances)
+    return np.asarray(means + np.where(is_wide, deviations[1], deviations[0]) * rng.standard_normal(shape))

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Objective, Recommendation
-from convergence_cluster.optimizers.front import nondominated, oriented, violation
-from convergence_cluster.optimizers.metrics import MetricMeans
+from convergence_cluster.optimizers.front import MetricMeans, nondominated, oriented, violation
 
 Z90 = 1.6448536269514722
 """Half width of a normal's central 90 % interval, in standard deviations."""

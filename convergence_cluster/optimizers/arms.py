@@ -7,13 +7,25 @@ from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import ArmState
-from convergence_cluster.optimizers.candidates import Proposal
+from convergence_cluster.optimizers.deviations import Deviations, Parts, posterior
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.surrogate import Prior
 
 Floats = NDArray[np.float64]
 
-_COLUMNS = ("prior_mean", "prior_variance", "mean", "variance")
+_N_COLUMNS = 9
+"""Prior mean and variance by the model's weights, posterior mean and variance, then the posterior's two parts."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Proposal:
+    """A configuration that may become an arm."""
+
+    configuration: Configuration
+    features: Floats
+    operator: str
+    row: Floats
+    """Its genes."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -36,7 +48,7 @@ class Arms:
     births: list[Birth] = field(default_factory=list)
     _features: Floats = field(default_factory=lambda: np.zeros((64, 1)))
     _rows: Floats = field(default_factory=lambda: np.zeros((64, 1)))
-    _columns: Floats = field(default_factory=lambda: np.zeros((len(_COLUMNS), 64)))
+    _columns: Floats = field(default_factory=lambda: np.zeros((_N_COLUMNS, 64)))
     _alive: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(64, dtype=bool))
 
     @property
@@ -74,15 +86,16 @@ class Arms:
         """Whether each arm may get more calls."""
         return self._alive[: self.n]
 
-    def open(self, proposal: Proposal, birth: Birth, mean: float, variance: float) -> int:
-        """Add an arm of which so much is expected, and return its id."""
+    def open(self, proposal: Proposal, birth: Birth, prior: Prior, deviations: Deviations) -> int:
+        """Add an arm of which the weights say so much, and return its id."""
         if self.n == 0:
             self._features = np.zeros((64, len(proposal.features)))
             self._rows = np.zeros((64, len(proposal.row)))
         if self.n == len(self._alive):
             self._grow()
         self._features[self.n], self._rows[self.n] = proposal.features, proposal.row
-        self._columns[:, self.n] = (mean, variance, mean, variance)
+        self._columns[:2, self.n] = (prior.means[0], prior.variances[0])
+        self._store(slice(self.n, self.n + 1), deviations.prior(prior.means, prior.variances))
         self._alive[self.n] = True
         self.configurations.append(proposal.configuration)
         self.states.append(ArmState.ALIVE)
@@ -90,29 +103,60 @@ class Arms:
         self.n += 1
         return self.n - 1
 
+    def redesign(self, features: Floats) -> None:
+        """Replace the features of all arms, shape (n, n_features)."""
+        self._features = np.zeros((len(self._alive), features.shape[1]))
+        self._features[: self.n] = features
+
     def retire(self, arm: int, state: ArmState) -> None:
         """Take an arm out of the race."""
         self._alive[arm] = state is ArmState.ALIVE
         self.states[arm] = state
 
-    def learn(self, arm: int, mean: float, error: float) -> None:
-        """Update one arm's posterior from the mean of its calls and the variance of that mean's error."""
-        prior = float(self._columns[1, arm])
-        kept = prior / (prior + error)
-        self._columns[2, arm] = self._columns[0, arm] + kept * (mean - self._columns[0, arm])
-        self._columns[3, arm] = kept * error
+    def learn(self, arm: int, deviations: Deviations, evidence: Evidence) -> None:
+        """Update one arm's posterior from its calls; see `relearn`."""
+        prior = deviations.prior(self._columns[0, arm : arm + 1], self._columns[1, arm : arm + 1])
+        seen = np.array([evidence.mean_of(arm)])
+        first = np.array([evidence.errors_of(arm, prior.means[:, 0])]).T
+        guess = posterior(prior, seen, first)
+        last = np.array([evidence.errors_of(arm, guess.means[:, 0])]).T
+        self._store(slice(arm, arm + 1), _rescaled(guess, first, last))
 
-    def relearn(self, prior: Prior, evidence: Evidence) -> None:
-        """Update every arm's posterior from a new prior and all calls."""
-        means, errors = evidence.means(), evidence.errors()
-        known = np.isfinite(errors)
-        safe = np.where(known, errors, 1.0)
-        kept = np.where(known, prior.variances / (prior.variances + safe), 0.0)
-        self._columns[0, : self.n] = prior.means
-        self._columns[1, : self.n] = prior.variances
-        self._columns[2, : self.n] = prior.means + kept * np.where(known, means - prior.means, 0.0)
-        self._columns[3, : self.n] = np.where(known, kept * safe, prior.variances)
+    def relearn(self, prior: Prior, deviations: Deviations, evidence: Evidence) -> None:
+        """Update every arm's posterior from a new prior and all calls.
+
+        How far a mean is drawn to the prior is decided by the scatter that the prior expects, for its own would
+        be small just when the arm was lucky; how sure the result is, by the scatter of an arm of that result.
+        With scores 0 and 1 that is the beta posterior.
+        """
+        self._columns[:2, : self.n] = (prior.means, prior.variances)
+        known = evidence.counts > 0
+        expected = deviations.prior(prior.means, prior.variances)
+        seen = np.where(known, np.nan_to_num(evidence.means()), prior.means)
+        first = np.array([np.where(known, evidence.errors(centres), 1e12) for centres in expected.means])
+        guess = posterior(expected, seen, first)
+        last = np.array([np.where(known, evidence.errors(centres), 1e12) for centres in guess.means])
+        self._store(slice(0, self.n), _rescaled(guess, first, last))
+
+    def parts(self, arms: NDArray[np.int64]) -> Parts:
+        """Return the posteriors of some arms as mixtures."""
+        wide, narrow_mean, wide_mean, narrow_variance, wide_variance = self._columns[4:, arms]
+        return Parts(
+            shares=np.array([1 - wide, wide]),
+            means=np.array([narrow_mean, wide_mean]),
+            variances=np.array([narrow_variance, wide_variance]),
+        )
+
+    def _store(self, arms: slice, parts: Parts) -> None:
+        self._columns[2:4, arms] = parts.moments()
+        self._columns[4, arms] = parts.shares[1]
+        self._columns[5:7, arms] = parts.means
+        self._columns[7:9, arms] = parts.variances
 
     def _grow(self) -> None:
         self._features, self._rows = np.tile(self._features, (2, 1)), np.tile(self._rows, (2, 1))
         self._columns, self._alive = np.tile(self._columns, (1, 2)), np.tile(self._alive, 2)
+
+
+def _rescaled(parts: Parts, first: Floats, last: Floats) -> Parts:
+    return Parts(shares=parts.shares, means=parts.means, variances=parts.variances * last / first)

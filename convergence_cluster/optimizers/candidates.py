@@ -1,18 +1,19 @@
 """Where arms that do not exist yet come from, and what the model expects of the most promising ones."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import Configuration, canonical_json
+from convergence_cluster.optimizers.arms import Proposal
 from convergence_cluster.optimizers.design import Design
 from convergence_cluster.optimizers.evolution import BREEDING
 from convergence_cluster.optimizers.genome import Codec, Rows
+from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.policy import OperatorPolicy, policy_context
-from convergence_cluster.optimizers.surrogate import Surrogate
+from convergence_cluster.optimizers.surrogate import Prior
 
 N_DRAWS = 16
 """Thompson draws of the model by which the shortlist is chosen."""
@@ -24,24 +25,15 @@ MAX_LISTED = 5000
 
 Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Proposal:
-    """A configuration that may become an arm."""
-
-    configuration: Configuration
-    features: Floats
-    operator: str
-    row: Floats
+NOTHING = Prior(means=np.zeros(0), variances=np.zeros(0))
 
 
 class Candidates(Protocol):
-    """A source of new arms with a shortlist; `means` and `variances` are what the model's weights say of it."""
+    """A source of new arms with a shortlist; `prior` is what the model says of it, in the same order."""
 
-    means: Floats
-    variances: Floats
+    prior: Prior
 
-    def refresh(self, surrogate: Surrogate, parents: Rows, rng: np.random.Generator) -> None:
+    def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
         """Choose the shortlist anew; parents are the rows of the best arms, best first."""
         ...
 
@@ -57,6 +49,10 @@ class Candidates(Protocol):
         """Return the operator policy's context as it is now."""
         ...
 
+    def redesign(self) -> None:
+        """Take note that the design's groups have changed; a `refresh` follows."""
+        ...
+
 
 class ListedCandidates:
     """Every configuration is listed; the shortlist are the unopened ones that some draw of the model ranks high."""
@@ -64,21 +60,21 @@ class ListedCandidates:
     def __init__(self, configurations: Sequence[Configuration], rows: Rows, design: Design) -> None:
         self._configurations = configurations
         self._rows = rows
+        self._design = design
         self._features = design.features(rows)
         self._index = {canonical_json(configuration): k for k, configuration in enumerate(configurations)}
         self._is_taken = np.zeros(len(configurations), dtype=bool)
         self._short = np.zeros(0, dtype=np.int64)
-        self.means = np.zeros(0)
-        self.variances = np.zeros(0)
+        self.prior = NOTHING
 
-    def refresh(self, surrogate: Surrogate, parents: Rows, rng: np.random.Generator) -> None:
+    def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
         """Choose the shortlist anew; the parents do not matter."""
         del parents
         left = np.flatnonzero(~self._is_taken)
         if len(left) > SHORTLIST:
-            left = left[_promising(self._features[left], surrogate, SHORTLIST, rng)]
+            left = left[model.promising(self._features[left], SHORTLIST, N_DRAWS, rng)]
         self._short = left
-        self.means, self.variances = surrogate.predict(self._features[left])
+        self.prior = model.expected(self._features[left])
 
     def take(self, place: int) -> Proposal:
         """Remove one of the shortlist, for it becomes an arm."""
@@ -89,6 +85,10 @@ class ListedCandidates:
         k = self._index.get(canonical_json(configuration))
         return None if k is None or self._is_taken[k] else self._take(k, "")
 
+    def redesign(self) -> None:
+        """Compute all features anew."""
+        self._features = self._design.features(self._rows)
+
     def context(self) -> Floats:
         """Return the operator policy's context; no operator is at work here."""
         return policy_context(0, 0.0)
@@ -96,7 +96,7 @@ class ListedCandidates:
     def _take(self, k: int, operator: str) -> Proposal:
         self._is_taken[k] = True
         keep = self._short != k
-        self._short, self.means, self.variances = self._short[keep], self.means[keep], self.variances[keep]
+        self._short, self.prior = self._short[keep], self.prior.only(keep)
         return Proposal(
             configuration=self._configurations[k], features=self._features[k], operator=operator, row=self._rows[k]
         )
@@ -117,18 +117,21 @@ class BredCandidates:
         self._proposals: list[Proposal] = []
         unordered = [not gene.is_real and gene.places is None for gene in codec.genes]
         self._share_categorical = float(np.mean(unordered)) if unordered else 0.0
-        self.means = np.zeros(0)
-        self.variances = np.zeros(0)
+        self.prior = NOTHING
+
+    def redesign(self) -> None:
+        """Drop proposals with features of the former design."""
+        self._proposals, self.prior = [], NOTHING
 
     def context(self) -> Floats:
         """Return the policy's context as it is now."""
         return policy_context(len(self._taken), self._share_categorical)
 
-    def refresh(self, surrogate: Surrogate, parents: Rows, rng: np.random.Generator) -> None:
+    def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
         """Breed, and choose the shortlist anew."""
         rows, operators = self._bred(parents, rng)
         features = self._design.features(rows)
-        kept = _promising(features, surrogate, N_KEPT, rng) if len(rows) > N_KEPT else np.arange(len(rows))
+        kept = model.promising(features, N_KEPT, N_DRAWS, rng) if len(rows) > N_KEPT else np.arange(len(rows))
         chosen: dict[str, int] = {}
         self._proposals = []
         for k in kept:
@@ -139,12 +142,12 @@ class BredCandidates:
                 self._proposals.append(
                     Proposal(configuration=configuration, features=features[k], operator=operators[k], row=rows[k])
                 )
-        self.means, self.variances = surrogate.predict(features[list(chosen.values())])
+        self.prior = model.expected(features[list(chosen.values())])
 
     def take(self, place: int) -> Proposal:
         """Remove one of the shortlist, for it becomes an arm."""
         proposal = self._proposals.pop(place)
-        self.means, self.variances = np.delete(self.means, place), np.delete(self.variances, place)
+        self.prior = self.prior.only(np.arange(len(self.prior.means)) != place)
         self._taken.add(canonical_json(proposal.configuration))
         return proposal
 
@@ -157,7 +160,7 @@ class BredCandidates:
         for place, proposal in enumerate(self._proposals):
             if canonical_json(proposal.configuration) == key:
                 del self._proposals[place]
-                self.means, self.variances = np.delete(self.means, place), np.delete(self.variances, place)
+                self.prior = self.prior.only(np.arange(len(self.prior.means)) != place)
                 break
         row = self._codec.encode([configuration])
         return Proposal(configuration=configuration, features=self._design.features(row)[0], operator="", row=row[0])
@@ -186,9 +189,7 @@ def listed(codec: Codec, candidates: Sequence[Configuration] | None) -> tuple[li
     return None if rows is None else ([codec.decode(row) for row in rows], rows)
 
 
-def _promising(features: Floats, surrogate: Surrogate, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the places of about n rows that rank high by the mean or by some draw of the weights."""
-    scores = features @ np.column_stack([surrogate.mean, surrogate.draws(N_DRAWS, rng)])
-    scores += np.sqrt(surrogate.deviation) * rng.standard_normal(scores.shape)
-    each = max(n // (N_DRAWS + 1), 1)
-    return np.unique(np.argpartition(-scores, min(each, len(features) - 1), axis=0)[:each]).astype(np.int64)
+def foreign(codec: Codec, design: Design, configuration: Configuration) -> Proposal:
+    """Return the proposal of a configuration that is not among the candidates, such as the baseline of a finite pool."""
+    row = codec.encode([configuration])
+    return Proposal(configuration=configuration, features=design.features(row)[0], operator="", row=row[0])

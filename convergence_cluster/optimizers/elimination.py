@@ -22,7 +22,8 @@ def beaten(
     if counts[leader] < MIN_CASES:
         return np.zeros(len(means), dtype=bool)
     z_posterior = (means[leader] - means) / np.sqrt(np.maximum(variances + variances[leader], 1e-18))
-    z_own = (own_means[leader] - own_means) / np.sqrt(np.maximum(own_errors + own_errors[leader], 1e-18))
-    gone: NDArray[np.bool_] = (z_posterior > Z_POSTERIOR) & (z_own > Z_OWN) & (counts >= 1)
+    own_gap = np.where(counts > 0, own_means[leader] - np.nan_to_num(own_means), 0.0)
+    z_own = own_gap / np.sqrt(np.maximum(own_errors + own_errors[leader], 1e-18))
+    gone: NDArray[np.bool_] = (z_posterior > Z_POSTERIOR) & (z_own > Z_OWN)
     gone[leader] = False
     return gone

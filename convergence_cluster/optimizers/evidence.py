@@ -33,6 +33,7 @@ class Evidence:
 
     def __init__(self, weights: Floats, *, can_repeat: bool, with_effects: bool = True) -> None:
         self.weights = weights / weights.mean()
+        self._total, self._total_ww = float(self.weights.sum()), float((self.weights**2).sum())
         self.n_arms = 0
         self.n_calls = 0
         self.effects = CaseEffects(len(weights))
@@ -44,7 +45,6 @@ class Evidence:
         self._mean = np.zeros(256)
         self._count = np.zeros(256)
         self._sums = np.zeros((len(Sum), 64))
-        self._prior = np.full(64, 0.5)
         self._repeats = np.zeros((2, 64))
 
     @property
@@ -52,13 +52,11 @@ class Evidence:
         """Distinct cases per arm, shape (n_arms,)."""
         return self._sums[Sum.CELLS, : self.n_arms]
 
-    def add_arm(self, prior_mean: float) -> None:
-        """Make room for one more arm, of which so much is expected."""
+    def add_arm(self) -> None:
+        """Make room for one more arm."""
         if self.n_arms == self._sums.shape[1]:
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)], axis=1)
-            self._prior = np.concatenate([self._prior, np.full(len(self._prior), 0.5)])
             self._repeats = np.concatenate([self._repeats, np.zeros_like(self._repeats)], axis=1)
-        self._prior[self.n_arms] = prior_mean
         self.n_arms += 1
 
     def add(self, arm: int, case: int, score: float) -> None:
@@ -72,45 +70,49 @@ class Evidence:
             self._repeat(cell, arm, case, score)
 
     def means(self) -> Floats:
-        """Return each arm's weighted mean less case effects, its prior mean where there is no cell. Shape (n_arms,)."""
+        """Return each arm's weighted mean less case effects, nan where there is no cell. Shape (n_arms,)."""
         w = self._sums[Sum.W, : self.n_arms]
-        return np.where(w > 0, self._sums[Sum.WR, : self.n_arms] / np.maximum(w, 1e-12), self._prior[: self.n_arms])
+        return np.where(w > 0, self._sums[Sum.WR, : self.n_arms] / np.maximum(w, 1e-12), np.nan)
 
-    def arm_mean(self, arm: int) -> tuple[float, float]:
-        """Return one arm's mean and the variance of its error; see `means` and `errors`."""
-        column = self._sums[:, arm : arm + 1]
-        return float(column[Sum.WR, 0] / max(column[Sum.W, 0], 1e-12)), float(
-            self._errors(column, self._prior[arm : arm + 1])[0]
-        )
+    def mean_of(self, arm: int) -> float:
+        """Return one arm's mean; see `means`."""
+        return float(self._sums[Sum.WR, arm] / self._sums[Sum.W, arm])
 
-    def errors(self) -> Floats:
-        """Return each mean's variance around the true mean over all cases, inf without cells. Shape (n_arms,)."""
-        return self._errors(self._sums[:, : self.n_arms], self._prior[: self.n_arms])
+    def errors(self, centres: Floats) -> Floats:
+        """Return each mean's variance around the true mean over all cases, if the arms score as believed.
 
-    def call_variances(self) -> Floats:
+        inf without cells. Shape (n_arms,).
+        """
+        return self._errors(self._sums[:, : self.n_arms], centres)
+
+    def errors_of(self, arm: int, centres: Floats) -> Floats:
+        """Return one arm's error for each of several beliefs about its mean; see `errors`."""
+        return self._errors(self._sums[:, arm : arm + 1], centres)
+
+    def call_variances(self, centres: Floats) -> Floats:
         """Return the variance of one call of each arm, case effects taken off. Shape (n_arms,)."""
-        return self._call_variances(self._sums[:, : self.n_arms], self._prior[: self.n_arms])
+        sums = self._sums[:, : self.n_arms]
+        return self.noise.variances(sums[Sum.CELLS], _squares(sums), centres)
 
-    def adjust(self, centres: Floats, prior_means: Floats) -> None:
+    def adjust(self, centres: Floats) -> None:
         """Fit the case effects and the noise anew around the arms' means as now believed, and rebuild every sum."""
         n = len(self._ids)
         if n == 0:
             return
-        self._prior[: self.n_arms] = prior_means
         arm, case, mean, count = self._arm[:n], self._case[:n], self._mean[:n], self._count[:n]
         if self._with_effects:
-            self.effects.fit(case, arm, mean - centres[arm])
+            self.effects.fit(case, mean - centres[arm], self.n_arms)
         weight, spread = self.weights[case], self.effects.variances[case]
         rest = mean - self.effects.values[case]
-        hidden = self.noise.share_within * (1 - 1 / count) * self.call_variances()[arm]
+        hidden = self.noise.share_within * (1 - 1 / count) * self.call_variances(centres)[arm]
         ww = weight * weight
         terms = (np.ones(n), weight, ww, ww / count, weight * rest, rest, rest * rest + spread + hidden, ww * spread)
         for row, term in zip(self._sums, terms, strict=True):
             row[: self.n_arms] = np.bincount(arm, weights=term, minlength=self.n_arms)
         sums = self._sums[:, : self.n_arms]
-        self.noise.fit(sums[Sum.CELLS], _squares(sums), _smoothed(sums, prior_means))
+        self.noise.fit(sums[Sum.CELLS], _squares(sums), centres)
         squares, repeats = self._repeats[:, : self.n_arms]
-        self.noise.fit_repeats(squares, repeats, self.call_variances())
+        self.noise.fit_repeats(squares, repeats, self.call_variances(centres))
 
     def common(self, left: int, right: int) -> tuple[Floats, Floats]:
         """Return the cell means of two arms on the cases that both have, in the same order."""
@@ -124,19 +126,34 @@ class Evidence:
         both = np.array(pairs).reshape(len(pairs), 2)
         return both[:, 0], both[:, 1]
 
-    def _errors(self, sums: Floats, prior: Floats) -> Floats:
+    def residuals(self, centres: Floats, n_cases: int) -> tuple[Floats, Floats]:
+        """Return scores less case effects and believed means on the cases most seen, and 1 where there is a score.
+
+        Shape (n_arms, at most n_cases) each, 0 where there is none.
+        """
+        n = len(self._ids)
+        arm, case = self._arm[:n], self._case[:n]
+        chosen = np.argsort(-np.bincount(case, minlength=len(self.weights)), kind="stable")[:n_cases]
+        column = np.full(len(self.weights), -1)
+        column[chosen] = np.arange(len(chosen))
+        place = column[case]
+        kept = place >= 0
+        rests, seen = np.zeros((self.n_arms, len(chosen))), np.zeros((self.n_arms, len(chosen)))
+        rest = self._mean[:n] - self.effects.values[case] - centres[arm]
+        rests[arm[kept], place[kept]] = rest[kept]
+        seen[arm[kept], place[kept]] = 1.0
+        return rests, seen
+
+    def _errors(self, sums: Floats, centres: Floats) -> Floats:
         w = np.maximum(sums[Sum.W], 1e-12)
-        missing = np.maximum(1.0 - w / self.weights.sum(), 0.0)
-        rest = np.maximum((self.weights**2).sum() - sums[Sum.WW], 0.0) / self.weights.sum() ** 2
+        missing = np.maximum(1.0 - w / self._total, 0.0)
+        rest = np.maximum(self._total_ww - sums[Sum.WW], 0.0) / self._total**2
         sampled = missing**2 * sums[Sum.WW] / w**2 + rest
         within = self.noise.share_within
-        variance = self._call_variances(sums, prior)
+        variance = self.noise.variances(sums[Sum.CELLS], _squares(sums), centres)
         error = variance * ((1 - within) * sampled + within * sums[Sum.WW_PER_CALL] / w**2)
         error += missing * sums[Sum.WW_EFFECT] / w**2
         return np.where(sums[Sum.CELLS] > 0, np.maximum(error, 1e-12), np.inf)
-
-    def _call_variances(self, sums: Floats, prior: Floats) -> Floats:
-        return self.noise.variances(sums[Sum.CELLS], _squares(sums), _smoothed(sums, prior))
 
     def _open(self, key: int, arm: int, case: int, score: float) -> None:
         cell = len(self._ids)
@@ -153,7 +170,8 @@ class Evidence:
         count, mean, w = float(self._count[cell]), float(self._mean[cell]), float(self.weights[case])
         new = mean + (score - mean) / (count + 1)
         column = self._sums[:, arm : arm + 1]
-        variance = float(self._call_variances(column, self._prior[arm : arm + 1])[0])
+        centre = column[Sum.R] / column[Sum.CELLS]
+        variance = float(self.noise.variances(column[Sum.CELLS], _squares(column), centre)[0])
         self.noise.tell_repeat((score - mean) * (score - new), variance)
         self._repeats[:, arm] += ((score - mean) * (score - new), 1.0)
         self._mean[cell], self._count[cell] = new, count + 1
@@ -169,8 +187,3 @@ class Evidence:
 def _squares(sums: Floats) -> Floats:
     squares: Floats = np.maximum(sums[Sum.RR] - sums[Sum.R] ** 2 / np.maximum(sums[Sum.CELLS], 1.0), 0.0)
     return squares
-
-
-def _smoothed(sums: Floats, prior: Floats) -> Floats:
-    means: Floats = (sums[Sum.R] + 2.0 * prior) / (sums[Sum.CELLS] + 2.0)
-    return means

@@ -1,11 +1,35 @@
 """The Pareto front over raw metrics."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.search import Direction, Objective
+
+SURE = 3.0
+"""Standard deviations beyond a bound at which an arm surely breaks it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricMeans:
+    """Normal posteriors of arms' raw metrics, shape (n_arms, n_objectives) each; nan where no arm has a value yet."""
+
+    means: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+
+def surely_broken(metrics: MetricMeans, objectives: Sequence[Objective]) -> NDArray[np.bool_]:
+    """Say of each arm whether some mean lies beyond its bound by three standard deviations. Shape (n_arms,)."""
+    slack = SURE * np.sqrt(metrics.variances)
+    broken = np.zeros(len(metrics.means), dtype=bool)
+    for k, objective in enumerate(objectives):
+        if objective.low is not None:
+            broken |= metrics.means[:, k] + slack[:, k] < objective.low
+        if objective.high is not None:
+            broken |= metrics.means[:, k] - slack[:, k] > objective.high
+    return broken
 
 
 def oriented(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.float64]:

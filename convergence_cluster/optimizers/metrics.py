@@ -1,24 +1,16 @@
 """Posterior means of the raw metrics of every arm, from the same cells as the score."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_cluster.optimizers.front import MetricMeans
 from convergence_cluster.optimizers.noise import CaseEffects
 
 Floats = NDArray[np.float64]
 
 _SWEEPS = 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MetricMeans:
-    """Normal posteriors, shape (n_arms, n_objectives) each; nan where no arm has a value yet."""
-
-    means: Floats
-    variances: Floats
 
 
 class Metrics:
@@ -58,7 +50,7 @@ class Metrics:
         effects = CaseEffects(len(self._weights))
         centres = np.bincount(arm, weights=weight * value, minlength=n_arms) / total
         for _ in range(_SWEEPS):
-            effects.fit(case, arm, value - centres[arm])
+            effects.fit(case, value - centres[arm], n_arms)
             centres = np.bincount(arm, weights=weight * (value - effects.values[case]), minlength=n_arms) / total
         rest = value - effects.values[case] - centres[arm]
         squares = np.bincount(arm, weights=rest**2, minlength=n_arms)
@@ -66,6 +58,11 @@ class Metrics:
         own = (6.0 * pooled + squares) / (6.0 + np.maximum(counts - 1, 0))
         error = own / np.maximum(counts, 1.0)
         return _shrunk(centres, error, counts > 0)
+
+
+def no_metrics(n_arms: int) -> MetricMeans:
+    """Return the means of no metric at all."""
+    return MetricMeans(means=np.zeros((n_arms, 0)), variances=np.zeros((n_arms, 0)))
 
 
 def _shrunk(centres: Floats, error: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SHRINKAGE = 6.0
-"""Pseudo degrees of freedom with which an arm's own variance is drawn towards what its mean suggests."""
+MIN_SHRINKAGE = 4.0
+MAX_SHRINKAGE = 60.0
+MIN_FREEDOM = 3.0
+MIN_ARMS = 6
 _PRIOR_FREEDOM = 1.0
 _PRIOR_REPEATS = 2.0
+SIGNIFICANT = 2.0
+"""Standard errors by which the variance between cases must exceed chance before case effects are believed."""
 
 
 class Noise:
@@ -24,6 +28,8 @@ class Noise:
     def __init__(self, *, can_repeat: bool) -> None:
         self.flat = 0.0
         self.curved = 1.0
+        self.shrinkage = 6.0
+        """Pseudo degrees of freedom with which an arm's own variance is drawn towards what its mean suggests."""
         self._within = 0.5 * _PRIOR_REPEATS
         self._expected = _PRIOR_REPEATS
         self._can_repeat = can_repeat
@@ -45,24 +51,34 @@ class Noise:
             self._within = 0.5 * _PRIOR_REPEATS + float(squares.sum()) / typical
             self._expected = _PRIOR_REPEATS + float(repeats.sum())
 
-    def expected(self, means: Floats) -> Floats:
-        """Return the variance that arms of these means are expected to have."""
-        inside = np.clip(means, 0.0, 1.0)
+    def expected(self, counts: Floats, means: Floats) -> Floats:
+        """Return the variance that calls of arms of these means are expected to have.
+
+        A mean near 0 or 1 is believed only as far as so many calls can tell.
+        """
+        edge = 0.5 / (counts + 2.0)
+        inside = np.clip(means, edge, 1.0 - edge)
         return np.maximum(self.flat + self.curved * inside * (1.0 - inside), 1e-9)
 
     def variances(self, counts: Floats, squares: Floats, means: Floats) -> Floats:
-        """Return each arm's shrunk variance from its cells' sum of squared deviations."""
+        """Return each arm's shrunk variance from its cells' sum of squared deviations and its believed mean."""
         free = np.maximum(counts - 1.0, 0.0)
-        return (SHRINKAGE * self.expected(means) + squares) / (SHRINKAGE + free)
+        return (self.shrinkage * self.expected(counts, means) + squares) / (self.shrinkage + free)
 
     def fit(self, counts: Floats, squares: Floats, means: Floats) -> None:
-        """Fit both terms to the arms' sums of squares by weighted least squares with non-negative terms."""
+        """Fit both terms by weighted least squares, and how far arms' variances differ beyond chance."""
         free = np.maximum(counts - 1.0, 0.0)
-        curve = np.clip(means, 0.0, 1.0) * (1.0 - np.clip(means, 0.0, 1.0))
-        weights = np.append(free, _PRIOR_FREEDOM)
-        x = np.append(curve, 0.25)
+        edge = 0.5 / (counts + 2.0)
+        inside = np.clip(means, edge, 1.0 - edge)
+        x = np.append(inside * (1.0 - inside), 0.25)
         y = np.append(squares / np.maximum(free, 1.0), 0.25)
-        self.flat, self.curved = _line(x, y, weights)
+        self.flat, self.curved = _line(x, y, np.append(free, _PRIOR_FREEDOM))
+        known = free >= MIN_FREEDOM
+        if known.sum() < MIN_ARMS:
+            return
+        ratio = squares[known] / free[known] / self.expected(counts[known], means[known])
+        excess = float((free[known] * (ratio - 1.0) ** 2 - 2.0).sum() / free[known].sum())
+        self.shrinkage = min(max(2.0 / max(excess, 1e-9), MIN_SHRINKAGE), MAX_SHRINKAGE)
 
 
 class CaseEffects:
@@ -74,29 +90,32 @@ class CaseEffects:
         self.variances = np.zeros(n_cases)
         """How uncertain each effect is."""
 
-    def fit(self, cases: NDArray[np.int64], arms: NDArray[np.int64], rests: Floats) -> None:
-        """Fit to the cells' deviations from their arms' means.
+    def fit(self, cases: NDArray[np.int64], rests: Floats, n_arms: int) -> None:
+        """Fit to the cells' deviations from what their arms are believed to score; no effect unless it is significant.
 
-        Analysis of variance gives the strength of the effects.
+        Beliefs, not the arms' own means: those of arms that were called on for their luck on the first cases would make
+        the first cases look easy. The strength is that of a one-way analysis of variance.
         """
         n_cases = len(self.values)
         counts = np.bincount(cases, minlength=n_cases).astype(float)
-        sums = np.bincount(cases, weights=rests, minlength=n_cases)
+        sums = np.bincount(cases, weights=rests - rests.mean(), minlength=n_cases)
         seen = int((counts > 0).sum())
-        n_arms = len(np.unique(arms))
         free = len(rests) - seen - n_arms + 1
         if seen < 2 or free < 4:  # noqa: PLR2004  nothing to tell case from noise by
             return
         between = float((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
-        error = max(float((rests**2).sum()) - between, 0.0) / free
+        error = max(float(((rests - rests.mean()) ** 2).sum()) - between, 0.0) / free
         spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
         self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
-        if self.variance <= 0.0:
+        if between / (seen - 1) <= error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5):
+            self.variance = 0.0
             self.values, self.variances = np.zeros(n_cases), np.zeros(n_cases)
             return
         ratio = max(error, 1e-9) / self.variance
+        kept = counts / (counts + ratio)
         self.values = sums / (counts + ratio)
-        self.variances = self.variance * ratio / (counts + ratio)
+        self.values -= (counts > 0) * float(kept @ self.values) / float(kept.sum())
+        self.variances = self.variance * (1.0 - kept)
 
     def level_variance(self, n_cases: int) -> float:
         """Return the variance that the cases not yet seen leave in every arm's mean alike."""

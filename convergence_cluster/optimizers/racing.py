@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.calls import OutcomeKind
-from convergence_cluster.domain.identity import ArmId, Configuration, Json
+from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import (
     ArmState,
     Block,
@@ -19,20 +19,22 @@ from convergence_cluster.domain.search import (
 )
 from convergence_cluster.optimizers.allocation import next_arm
 from convergence_cluster.optimizers.answer import Belief, answer, best_arm, chances
-from convergence_cluster.optimizers.arms import Arms, Birth
-from convergence_cluster.optimizers.candidates import BredCandidates, Candidates, ListedCandidates, Proposal, listed
+from convergence_cluster.optimizers.arms import Arms, Birth, Proposal
+from convergence_cluster.optimizers.candidates import BredCandidates, Candidates, ListedCandidates, foreign, listed
 from convergence_cluster.optimizers.change import paired_change
 from convergence_cluster.optimizers.design import Design
+from convergence_cluster.optimizers.deviations import joined
 from convergence_cluster.optimizers.elimination import beaten
 from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.front import surely_broken, violation
 from convergence_cluster.optimizers.genome import Codec
-from convergence_cluster.optimizers.metrics import Metrics
+from convergence_cluster.optimizers.metrics import Metrics, no_metrics
+from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.openings import baseline_lags, credit, openings
 from convergence_cluster.optimizers.order import case_order
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
-from convergence_cluster.optimizers.stopping import StoppingRule
-from convergence_cluster.optimizers.surrogate import Surrogate
+from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
 
 N_PILOTS = 4
 """The first arms get `MAX_FIRST` cases whatever is believed, so that noise and case effects can be told apart."""
@@ -75,20 +77,22 @@ class RacingSearch:
         )
         codec = self._codec = Codec(problem.space)
         found = listed(codec, problem.space.candidates)
-        design = self._design = Design(codec, found[1] if found else None, is_useful="surrogate" not in self._ablated)
+        design = Design(codec, found[1] if found else None, is_useful="surrogate" not in self._ablated)
         self._candidates: Candidates = (
             ListedCandidates(*found, design)
             if found
             else BredCandidates(codec, design, self._policy, is_breeding="evolution" not in self._ablated)
         )
-        self._surrogate = Surrogate(design.groups, design.shares)
+        self._model = Model(design, problem.n_cases, with_interplay="interplay" not in self._ablated)
         self._arms = Arms()
         self._n_told = 0
         self._due = 0
         self._wanted = openings(problem, with_elites="legacy" not in self._ablated)
         self._rule = StoppingRule(problem)
+        self._has_bounds = any(o.low is not None or o.high is not None for o in problem.objectives)
+        self._broken = np.zeros(0)
         self._stop: StopReason | None = None
-        self._candidates.refresh(self._surrogate, np.zeros((0, len(codec.genes))), self._rng)
+        self._candidates.refresh(self._model, np.zeros((0, len(codec.genes))), self._rng)
 
     def ask(self) -> Block | StopReason | None:
         """Return the next block, why to stop, or None while everything worth knowing is in flight."""
@@ -101,7 +105,8 @@ class RacingSearch:
         choice = self._choose()
         if choice is None:
             self._rng.bit_generator.state = state
-            return None if any(self._schedule.in_flight) else self._ending()
+            is_waiting = any(self._schedule.in_flight)
+            return None if is_waiting else ending(self._arms.states, is_judged=self._problem.stopping.enabled)
         if choice >= self._arms.n:
             return self._open(self._candidates.take(choice - self._arms.n))
         return self._block(choice, self._block_size(choice))
@@ -123,13 +128,13 @@ class RacingSearch:
             else:
                 self._count_failure(seen)
         for arm in touched:
-            self._arms.learn(arm, *self._evidence.arm_mean(arm))
+            self._arms.learn(arm, self._model.deviations, self._evidence)
         if self._n_told >= self._due:
             self._refresh()
 
     def recommend(self, *, full: bool = False) -> Recommendation:
         """Return the answer so far, `full` with every arm. Has no effect on later decisions."""
-        belief = self._belief()
+        belief = self._belief(with_metrics=True)
         best = best_arm(belief, self._problem.objectives)
         change = None
         if best is not None and self._problem.baseline is not None and belief.n_cases[0] > 0:
@@ -155,17 +160,12 @@ class RacingSearch:
             operator, configuration = self._wanted.pop()
             proposal = self._candidates.claim(configuration)
             if proposal is None and operator == "baseline":
-                proposal = self._foreign(configuration)
+                proposal = foreign(self._codec, self._model.design, configuration)
             if proposal is not None:
                 return self._open(replace(proposal, operator=operator))
         if self._problem.baseline is not None and baseline_lags(self._arms, self._evidence, self._schedule):
             return self._block(0, self._block_size(0))
         return None
-
-    def _foreign(self, configuration: Configuration) -> Proposal:
-        """Return a baseline that is not among the listed candidates."""
-        row = self._codec.encode([configuration])
-        return Proposal(configuration=configuration, features=self._design.features(row)[0], operator="", row=row[0])
 
     def _choose(self) -> int | None:
         """Return the arm to call next, counted on beyond the opened ones for the shortlist, or None."""
@@ -176,29 +176,36 @@ class RacingSearch:
             on and self._schedule.in_flight[arm] <= GROWTH * self._schedule.n_told[arm]
             for arm, on in zip(alive, more, strict=True)
         ]
-        n_short = len(self._candidates.means)
-        means = np.concatenate([self._arms.means[alive], self._candidates.means])
-        fresh = self._candidates.variances + self._surrogate.deviation
-        variances = np.concatenate([self._arms.variances[alive], fresh])
-        place = next_arm(means, variances, np.array([*free, *[True] * n_short], dtype=bool), self._rng)
+        n_short = len(self._candidates.prior.means)
+        parts = joined(self._arms.parts(alive), self._model.parts(self._candidates.prior))
+        leader, within = self._leader(alive), self._problem.stopping.within
+        place = next_arm(parts, leader, within, np.array([*free, *[True] * n_short], dtype=bool), self._rng)
         if place is None:
-            place = next_arm(means, variances, np.array(more, dtype=bool), self._rng)
+            place = next_arm(parts, leader, within, np.array(more, dtype=bool), self._rng)
         if place is None:
-            return self._revived()
+            return None if self._problem.stopping.enabled else best_beaten(self._arms, self._schedule)
         return int(alive[place]) if place < len(alive) else n + place - len(alive)
 
+    def _leader(self, alive: NDArray[np.int64]) -> int | None:
+        """Return the place among the alive arms of the one that would be recommended."""
+        known = self._evidence.counts[alive] > 0
+        if not known.any():
+            return None
+        broken = np.concatenate([self._broken, np.zeros(self._arms.n - len(self._broken))])[alive]
+        known &= broken <= broken[known].min()
+        return int(np.where(known, self._arms.means[alive], -np.inf).argmax())
+
     def _open(self, proposal: Proposal) -> Block:
-        mean, variance = (float(x[0]) for x in self._surrogate.predict(proposal.features[None]))
-        variance += self._surrogate.deviation
+        prior = self._model.expected(proposal.features[None])
         incumbent = float(self._arms.means.max()) if self._arms.n else 0.0
         birth = Birth(operator=proposal.operator, context=self._candidates.context(), incumbent=incumbent)
-        arm = self._arms.open(proposal, birth, mean, variance)
-        self._evidence.add_arm(mean)
+        arm = self._arms.open(proposal, birth, prior, self._model.deviations)
+        self._evidence.add_arm()
         self._schedule.open()
         size = MAX_FIRST
         if arm >= N_PILOTS:
-            noise = float(self._evidence.noise.expected(np.array([mean]))[0]) + self._evidence.effects.variance
-            size = min(max(round(noise / variance), 1), MAX_FIRST)
+            noise = self._evidence.noise.expected(np.zeros(1), prior.means)[0] + self._evidence.effects.variance
+            size = min(max(round(noise / self._arms.variances[arm]), 1), MAX_FIRST)
         return self._block(arm, size)
 
     def _block(self, arm: int, size: int) -> Block:
@@ -214,25 +221,6 @@ class RacingSearch:
     def _block_size(self, arm: int) -> int:
         return min(max(math.ceil(GROWTH * self._schedule.n_told[arm]), 1), MAX_BLOCK)
 
-    def _revived(self) -> int | None:
-        """Return the best beaten arm with calls left, where a study is to go on until nothing is left at all."""
-        if self._problem.stopping.enabled:
-            return None
-        left = [
-            arm
-            for arm, state in enumerate(self._arms.states)
-            if state is ArmState.DEAD and self._schedule.has_more(arm)
-        ]
-        return max(left, key=lambda arm: float(self._arms.means[arm]), default=None)
-
-    def _ending(self) -> StopReason:
-        """Return why nothing is left to ask for."""
-        states = self._arms.states
-        if all(state is ArmState.OUT for state in states):
-            return StopReason.NO_FEASIBLE
-        is_enough = self._problem.stopping.enabled and ArmState.DEAD in states
-        return StopReason.CERTAIN if is_enough else StopReason.EXHAUSTED
-
     def _count_failure(self, seen: Observation) -> None:
         arm = int(seen.arm)
         n, failed = self._schedule.n_told[arm], self._schedule.n_failed[arm]
@@ -243,25 +231,39 @@ class RacingSearch:
         """Fit case effects, noise and model anew; retire the beaten; choose the shortlist; decide whether to stop."""
         self._due = self._n_told + max(MIN_REFRESH, int(REFRESH * self._n_told))
         arms, evidence = self._arms, self._evidence
-        evidence.adjust(arms.means, arms.prior_means)
-        means, errors = evidence.means(), evidence.errors()
-        self._surrogate.fit(arms.features, means, errors)
-        arms.relearn(self._surrogate.cavity(arms.features, means, errors), evidence)
+        evidence.adjust(arms.means)
+        if self._model.fit(arms, evidence):
+            self._candidates.redesign()
         if not (evidence.counts > 0).any():
             return
-        self._retire_beaten(means, errors)
+        if self._has_bounds:
+            self._retire_infeasible()
+        self._retire_beaten()
         ranked = np.argsort(-np.where(arms.is_alive, arms.means, -np.inf), kind="stable")[:N_PARENTS]
         credit(self._policy, arms, evidence)
-        self._candidates.refresh(self._surrogate, arms.rows[ranked], self._rng)
+        self._candidates.refresh(self._model, arms.rows[ranked], self._rng)
         self._judge()
 
-    def _retire_beaten(self, means: Floats, errors: Floats) -> None:
+    def _retire_infeasible(self) -> None:
+        """Retire arms that clearly break a bound; the leader is chosen among those that break none, as far as known."""
+        metrics = self._metrics.means(self._arms.n)
+        self._broken = np.nan_to_num(violation(metrics.means, self._problem.objectives))
+        for arm in np.flatnonzero(surely_broken(metrics, self._problem.objectives) & self._arms.is_alive):
+            self._arms.retire(int(arm), ArmState.DEAD)
+
+    def _retire_beaten(self) -> None:
         arms, counts = self._arms, self._evidence.counts
-        if "racing" in self._ablated:
+        alive = np.flatnonzero(arms.is_alive)
+        leader = self._leader(alive) if len(alive) > 0 else None
+        if leader is None or "racing" in self._ablated:
             return
-        leader = int(np.where(arms.is_alive & (counts > 0), arms.means, -np.inf).argmax())
         gone = beaten(
-            leader=leader, means=arms.means, variances=arms.variances, own_means=means, own_errors=errors, counts=counts
+            leader=int(alive[leader]),
+            means=arms.means,
+            variances=arms.variances,
+            own_means=self._evidence.means(),
+            own_errors=self._evidence.errors(arms.means),
+            counts=counts,
         )
         for arm in np.flatnonzero(gone & arms.is_alive):
             arms.retire(int(arm), ArmState.DEAD)
@@ -270,28 +272,29 @@ class RacingSearch:
         """Decide whether enough is known, candidates not opened included."""
         if not self._problem.stopping.enabled:
             return
-        belief = self._belief()
-        best = best_arm(belief, self._problem.objectives)
+        belief = self._belief(with_metrics=self._has_bounds)
+        best = best_arm(belief, self._problem.objectives if self._has_bounds else ())
         if best is None:
             return
-        others = (self._candidates.means, self._candidates.variances + self._surrogate.deviation)
-        rng = np.random.default_rng([self._problem.seed, self._n_told])
-        odds = chances(belief, best, self._problem.stopping.within, rng, others)
-        self._stop = self._rule.verdict(
-            n_told=self._n_told, incumbent=float(belief.means[best]), p_within=odds.p_within
-        )
+        others = self._model.parts(self._candidates.prior).moments()
+        within, confidence = self._problem.stopping.within, self._problem.stopping.confidence
+        p_within = 0.0
+        if not is_hopeless(belief, best, within, confidence):
+            rng = np.random.default_rng([self._problem.seed, self._n_told])
+            p_within = chances(belief, best, within, rng, others).p_within
+        self._stop = self._rule.verdict(n_told=self._n_told, incumbent=float(belief.means[best]), p_within=p_within)
 
-    def _belief(self) -> Belief:
+    def _belief(self, *, with_metrics: bool) -> Belief:
         arms, evidence = self._arms, self._evidence
         return Belief(
             means=arms.means.copy(),
             variances=arms.variances.copy(),
             level_variance=evidence.effects.level_variance(self._problem.n_cases),
-            call_variances=evidence.call_variances(),
+            call_variances=evidence.call_variances(arms.means),
             n_calls=np.array(self._schedule.n_told, dtype=np.int64),
             n_cases=evidence.counts.astype(np.int64),
             states=tuple(arms.states),
             configurations=tuple(arms.configurations),
             operators=tuple(birth.operator for birth in arms.births),
-            metrics=self._metrics.means(arms.n),
+            metrics=self._metrics.means(arms.n) if with_metrics else no_metrics(arms.n),
         )

@@ -18,15 +18,22 @@ _PRIOR_VARIANCE = 0.06
 """Of arms' means around 0.5 before any are known: nearly uniform on [0, 1]."""
 _PRIOR_GROUP = 0.5
 """Pseudo features with which a group's variance is drawn towards its share of the whole."""
-_PRIOR_DEVIATION = 1.0
+_MIN_TEMPER = 8
+_PRIOR_DEVIATION = 2.0
+_FIRST_DEVIATION = 0.05
+"""Part of the whole variance that arms' own deviations are expected to have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prior:
-    """What the model expects of arms without looking at their own calls: normal, shape (n,) each."""
+    """What the weights say of arms without looking at their own calls: normal, shape (n,) each."""
 
     means: Floats
     variances: Floats
+
+    def only(self, kept: NDArray[np.bool_]) -> "Prior":
+        """Return it for some of the arms."""
+        return Prior(means=self.means[kept], variances=self.variances[kept])
 
 
 class Surrogate:
@@ -43,6 +50,12 @@ class Surrogate:
         self.mean[0] = 0.5
         self.root = np.diag(np.sqrt(self._prior_variances()))
         """`root @ root.T` is the covariance of the weights."""
+
+    def adopt(self, other: "Surrogate", same: Sequence[tuple[int, int]]) -> None:
+        """Take over another model's deviation, and the variances of the groups (mine, its) that are the same."""
+        self.deviation = other.deviation
+        for mine, its in same:
+            self.group_variances[mine] = other.group_variances[its]
 
     def fit(self, features: Floats, means: Floats, errors: Floats, n_rounds: int = 1) -> None:
         """Fit the weights, then the variances, to arms' means with the variances of their errors."""
@@ -61,12 +74,25 @@ class Surrogate:
         return features @ self.mean, np.einsum("ij,ij->i", spread, spread)
 
     def cavity(self, features: Floats, means: Floats, errors: Floats) -> Prior:
-        """Return what the model expects of arms it was fitted to, each with its own calls left out."""
+        """Return what the weights say of arms the model was fitted to, each with its own calls left out."""
         fitted, variance = self.predict(features)
         own = np.where(np.isfinite(errors), self.deviation + errors, np.inf)
         precision = np.maximum(1.0 / np.maximum(variance, 1e-12) - 1.0 / own, 1e-3)
-        centre = (fitted / np.maximum(variance, 1e-12) - np.where(np.isfinite(own), means / own, 0.0)) / precision
-        return Prior(means=centre, variances=1.0 / precision + self.deviation)
+        told = np.where(np.isfinite(own), means / own, 0.0)
+        centre = (fitted / np.maximum(variance, 1e-12) - told) / precision
+        return Prior(means=centre, variances=1.0 / precision)
+
+    def temper(self, surprises: Floats, spreads: Floats) -> None:
+        """Raise the deviation to what predictions of arms without their own calls were off by, if that is more.
+
+        Takes observed less expected means and the variances they would have with no deviation at all. A model
+        with as many weights as arms can explain them all and nothing else.
+        """
+        if len(surprises) < _MIN_TEMPER:
+            return
+        weights = 1.0 / (spreads + self.deviation) ** 2
+        missed = float((weights * (surprises**2 - spreads)).sum() / weights.sum())
+        self.deviation = max(self.deviation, min(missed, _PRIOR_VARIANCE))
 
     def draws(self, n: int, rng: np.random.Generator) -> Floats:
         """Return draws of the weights from their posterior, shape (n_features, n)."""
@@ -92,15 +118,16 @@ class Surrogate:
         starts = self._edges[:-1]
         if len(starts) > 0:
             widths = np.diff(self._edges)
-            squares = np.add.reduceat(weights**2, starts)
-            freedom = widths - np.add.reduceat(diagonal, starts) / self.group_variances
+            moments = np.add.reduceat(weights**2, starts)
+            bound = widths - np.add.reduceat(diagonal, starts) / self.group_variances
             prior = _PRIOR_GROUP * self._shares * total
             self.group_variances = np.clip(
-                (prior + squares) / (_PRIOR_GROUP + np.maximum(freedom, 0.0)), 1e-7, 4 * _PRIOR_VARIANCE
+                (prior + moments) / (_PRIOR_GROUP + np.maximum(bound, 0.0)), 1e-7, 4 * _PRIOR_VARIANCE
             )
         kept = self.deviation / (self.deviation + s)
         spread = x @ self.root
         model = np.einsum("ij,ij->i", spread, spread)
-        moments = (kept * (y - x @ weights)) ** 2 + self.deviation * (1 - kept) + kept**2 * model
-        floor = _PRIOR_DEVIATION * 0.1 * total
-        self.deviation = max(float((floor + moments.sum()) / (_PRIOR_DEVIATION + len(y))), 1e-7)
+        squares = float(((kept * (y - x @ weights)) ** 2).sum())
+        freedom = max(float((kept - kept**2 * model / self.deviation).sum()), 0.0)
+        floor = _PRIOR_DEVIATION * _FIRST_DEVIATION * total
+        self.deviation = max((floor + squares) / (_PRIOR_DEVIATION + freedom), 1e-7)

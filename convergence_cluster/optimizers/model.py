@@ -1,0 +1,82 @@
+"""What is expected of arms without looking at their own calls: the surrogate and what limits the trust in it."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.optimizers.arms import Arms
+from convergence_cluster.optimizers.design import Design
+from convergence_cluster.optimizers.deviations import Deviations, Parts
+from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.interplay import Interplay
+from convergence_cluster.optimizers.surrogate import Prior, Surrogate
+
+Floats = NDArray[np.float64]
+
+FIRST_DESIGN = 16
+DESIGN_GROWTH = 1.5
+"""The features are chosen anew when the arms have grown by this factor."""
+
+
+class Model:
+    """The features in use, their weights, how far arms deviate, and how far the cases seen so far mislead."""
+
+    def __init__(self, design: Design, n_cases: int, *, with_interplay: bool = True) -> None:
+        self.design = design
+        self._n_cases = n_cases
+        self._with_interplay = with_interplay
+        self._next_design = FIRST_DESIGN
+        self.surrogate = Surrogate(design.widths, design.shares())
+        self.interplay = Interplay(design.main_slices(), n_cases)
+        self.deviations = Deviations(self.surrogate.deviation)
+
+    def fit(self, arms: Arms, evidence: Evidence) -> bool:
+        """Fit to all arms, update their posteriors, and say whether the features were chosen anew."""
+        is_new = arms.n >= self._next_design and self._redesign(arms)
+        means, errors = evidence.means(), evidence.errors(arms.prior_means)
+        self.surrogate.fit(arms.features, means, errors)
+        prior = self.surrogate.cavity(arms.features, means, errors)
+        if self._with_interplay:
+            self.interplay.fit(arms.features, evidence, arms.means)
+            added = self.interplay.variance(arms.features)
+            prior = Prior(means=prior.means, variances=prior.variances + added)
+        known = evidence.counts > 0
+        surprises, spreads = (means - prior.means)[known], (prior.variances + errors)[known]
+        self.surrogate.temper(surprises, spreads)
+        self.deviations.fit(surprises, spreads, self.surrogate.deviation)
+        arms.relearn(prior, self.deviations, evidence)
+        return is_new
+
+    def expected(self, features: Floats) -> Prior:
+        """Return what the weights say of arms that have no calls, and how far that can be trusted."""
+        means, variances = self.surrogate.predict(features)
+        return Prior(means=means, variances=variances + self.interplay.variance(features))
+
+    def parts(self, prior: Prior) -> Parts:
+        """Return what is expected of arms of which the weights say so much."""
+        return self.deviations.prior(prior.means, prior.variances)
+
+    def promising(self, features: Floats, n: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the places of about n rows that rank high by the mean or by some draw of weights and deviations."""
+        surrogate = self.surrogate
+        scores = features @ np.column_stack([surrogate.mean, surrogate.draws(n_draws, rng)])
+        is_wide = rng.random(scores.shape) < self.deviations.shares[1]
+        scale = np.where(is_wide, *np.sqrt(self.deviations.variances[::-1]))
+        scores += scale * rng.standard_normal(scores.shape)
+        each = min(max(n // (n_draws + 1), 1), len(features) - 1)
+        return np.unique(np.argpartition(-scores, each, axis=0)[:each]).astype(np.int64)
+
+    def _redesign(self, arms: Arms) -> bool:
+        """Give the model the features that so many arms can bear."""
+        self._next_design = math.ceil(DESIGN_GROWTH * arms.n)
+        groups, old = self.design.groups, self.surrogate
+        variances = {group: float(v) for group, v in zip(groups, old.group_variances, strict=True)}
+        if not self.design.grow(arms.n, variances):
+            return False
+        self.surrogate = Surrogate(self.design.widths, self.design.shares())
+        same = [(k, groups.index(group)) for k, group in enumerate(self.design.groups) if group in groups]
+        self.surrogate.adopt(old, same)
+        self.interplay = Interplay(self.design.main_slices(), self._n_cases)
+        arms.redesign(self.design.features(arms.rows))
+        return True
