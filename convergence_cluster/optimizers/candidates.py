@@ -190,6 +190,6 @@ def listed(codec: Codec, candidates: Sequence[Configuration] | None) -> tuple[li
 
 
 def foreign(codec: Codec, design: Design, configuration: Configuration) -> Proposal:
-    """Return the proposal of a configuration that is not among the candidates, such as the baseline of a finite pool."""
+    """Return the proposal of a configuration that is not a candidate, such as the baseline of a finite pool."""
     row = codec.encode([configuration])
     return Proposal(configuration=configuration, features=design.features(row)[0], operator="", row=row[0])
