@@ -16,8 +16,8 @@ FIRST_CHECKS = (4, 8, 12, 16, 24)
 CHECK_EVERY = 32
 """The pruner is asked after so many calls of a trial; it takes milliseconds."""
 
-MAX_KNOWN = 8
-"""So many proposals in a row may be rows that were tried before."""
+MAX_KNOWN = 100
+"""After so many proposals in a row that were tried before, the search has nothing new to say."""
 
 
 class WilcoxonPruned:
@@ -35,6 +35,7 @@ class WilcoxonPruned:
         self._max_trials = max_trials
         self._trials: dict[int, Trial] = {}
         self._idle: list[int] = []
+        self._n_known = 0
         self._values: dict[int, float] = {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -48,16 +49,18 @@ class WilcoxonPruned:
         """Return the next item of a trial that waits for one, else the first item of a new trial."""
         if self._idle:
             return self._sums.take(self._idle.pop(0), 1)
-        for _ in range(MAX_KNOWN):
+        while self._n_known < MAX_KNOWN:
             if len(self._values) + len(self._trials) >= self._max_trials:
                 return None
             trial, row = self._propose()
+            self._n_known += 1
             if row in self._values:
                 self._study.tell(trial, self._values[row])
             elif row in self._trials:
                 self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
             else:
                 self._trials[row] = trial
+                self._n_known = 0
                 return self._sums.take(row, 1)
         return None
 

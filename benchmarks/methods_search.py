@@ -8,8 +8,8 @@ from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.search import Block, Observation
 
-MAX_FREE_BLOCKS = 50
-"""A search whose proposals were all known for so many blocks in a row has nothing new to say."""
+MAX_FREE_ARMS = 100
+"""A search that proposed so many known rows in a row has nothing new to say."""
 
 
 class SearchMethod:
@@ -21,13 +21,14 @@ class SearchMethod:
         self._max_rows = max_rows
         self._opened: set[int] = set()
         self._is_over = False
+        self._free: set[ArmId] = set()
         self._rows: dict[ArmId, int] = {}
         self._known: dict[tuple[int, int, int], float] = {}
         self._waiting: dict[tuple[int, int, int], list[ArmId]] = {}
 
     def ask(self) -> Work | None:
         """Return the search's next block, or what of it is not known yet."""
-        for _ in range(MAX_FREE_BLOCKS):
+        while len(self._free) < MAX_FREE_ARMS:
             block = None if self._is_over else self._search.ask()
             if not isinstance(block, Block):
                 return None
@@ -36,7 +37,9 @@ class SearchMethod:
                 self._is_over = True
                 return None
             items = self._unpaid(block, row)
+            self._free.add(block.arm)
             if items:
+                self._free.clear()
                 return Work(row=row, items=items, repeat=block.repeat)
         self._is_over = True
         return None
