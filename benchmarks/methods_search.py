@@ -8,6 +8,9 @@ from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.search import Block, Observation
 
+MAX_REPETITION = 2
+"""A limited search may propose so many times as many configurations as it may have rows."""
+
 MAX_FREE_ARMS = 100
 """A search that proposed so many known rows in a row has nothing new to say."""
 
@@ -65,10 +68,13 @@ class SearchMethod:
         if row is None:
             row = self._row_of(block.configuration)
             self._opened.add(row)
-            if self._max_rows is not None and len(self._opened) > self._max_rows:
+            if self._max_rows is not None and self._is_too_much(self._max_rows):
                 return None
             self._rows[block.arm] = row
         return row
+
+    def _is_too_much(self, max_rows: int) -> bool:
+        return len(self._opened) > max_rows or len(self._rows) > MAX_REPETITION * max_rows
 
     def _unpaid(self, block: Block, row: int) -> list[int]:
         items, observations = [], []
