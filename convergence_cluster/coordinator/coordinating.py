@@ -27,8 +27,8 @@ _BASELINE = ArmId(0)
 class Coordinator:
     """The one writer of a study; single-threaded but for `stop`.
 
-    `parallelism` calls are on the wire; a quarter as many wait behind them, so that no slot idles while the search
-    decides. `on_absorbed` is called after every round, for progress and housekeeping.
+    `parallelism` calls are on the wire, and as many wait behind them as `order` says. `on_absorbed` is called after
+    every round, for progress and housekeeping.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Coordinator:
         self._budget = budget
         self._bound_usd = bound_usd
         self._clock = clock
-        self._target = parallelism + parallelism // 4
+        self._target = order.window(parallelism)
         self._outage_calls = max(_OUTAGE_CALLS, 2 * parallelism)
         self._on_absorbed = on_absorbed
         self._backlog: deque[Call] = deque()

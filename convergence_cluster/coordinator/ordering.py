@@ -9,9 +9,16 @@ from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.journal import CallKey
 from convergence_cluster.domain.search import Block
 
+_AHEAD = 20
+"""Calls asked for ahead of the oldest unfinished one, so that a history is the same for 1 worker and for 16."""
+
 
 class Order(Protocol):
     """Holds finished calls until it is their turn."""
+
+    def window(self, n_workers: int) -> int:
+        """Return how many calls may be outstanding before the search is asked for no more."""
+        ...
 
     def ask(self, block: Block) -> None:
         """Note a block that the search asked for."""
@@ -46,6 +53,10 @@ class AsTheyCome:
         self._pending: set[CallKey] = set()
         self._finished: list[CallOutcome] = []
 
+    def window(self, n_workers: int) -> int:
+        """Return the calls on the wire and a quarter as many behind them, so that no slot idles while it decides."""
+        return n_workers + n_workers // 4
+
     def ask(self, block: Block) -> None:
         """Note a block that the search asked for."""
         self._pending.update(block_keys(block))
@@ -71,12 +82,19 @@ class AsTheyCome:
 
 
 class AsAsked:
-    """The reproducible order: whole blocks, oldest first, whatever finished first. The same on any machine."""
+    """The reproducible order: whole blocks, oldest first, whatever finished first.
+
+    The same on any machine with up to 16 workers; more of them need more calls ahead, which is another history.
+    """
 
     def __init__(self) -> None:
         self._blocks: deque[Block] = deque()
         self._finished: dict[CallKey, CallOutcome] = {}
         self._n_outstanding = 0
+
+    def window(self, n_workers: int) -> int:
+        """Return what keeps 16 workers busy, whatever the number of workers; more only for more of them."""
+        return max(_AHEAD, n_workers + n_workers // 4)
 
     def ask(self, block: Block) -> None:
         """Note a block that the search asked for."""
