@@ -37,7 +37,12 @@ def with_sandbox(study: LoadedStudy) -> Iterator[LoadedStudy]:
 def _process(name: str, arguments: list[str]) -> Iterator[str]:
     command = [sys.executable, "-m", _MODULE, name, "--port", "0", "--until-eof", *arguments]
     process = subprocess.Popen(  # noqa: S603 - our own module
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # a terminal's Ctrl-C is ours alone: the calls on the wire still want their answers
     )
     assert process.stdin is not None
     assert process.stdout is not None
