@@ -179,7 +179,7 @@ class Control:
         leases, studies = Leases(database), Studies(database)
         token = leases.claim(record.id, _me(), ttl_s=_LEASE_S, now_s=self._clock.now_s())
         state, reason = StudyState.INTERRUPTED, None
-        studies.set_state(record.id, StudyState.RUNNING, now_s=self._clock.now_s())
+        studies.set_state(record.id, StudyState.RUNNING, now_s=self._clock.now_s(), token=token)
         try:
             with ExitStack() as stack:
                 reachable = stack.enter_context(with_sandbox(study))
@@ -198,7 +198,7 @@ class Control:
             )
         finally:
             stopped = None if reason is None else reason.value
-            studies.set_state(record.id, state, now_s=self._clock.now_s(), reason=stopped)
+            studies.set_state(record.id, state, now_s=self._clock.now_s(), reason=stopped, token=token)
             leases.release(record.id, token)
 
     def _renew(self, leases: Leases, record: StudyRecord, token: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from convergence_cluster.storage.database import open_database
 from tests.study_runs import Folder, Server, predecessor_study, serving_llm, wait_until
 
 N_WORKERS = 8
@@ -134,3 +135,25 @@ def test_a_study_has_one_process_at_a_time(folder: Folder, server: Server) -> No
     assert second.err.count("\n") == 1
     assert process.returncode == 0
     assert set(server.hits().values()) == {1}
+
+
+def test_a_process_that_lost_its_lease_pays_for_nothing_more_and_changes_nothing(
+    folder: Folder, server: Server
+) -> None:
+    with started(folder, "optimize", "study.yaml") as process:
+        wait_until(has_calls(server, 40))
+        database = open_database(f"sqlite:///{folder.path}/.convergence/convergence.db")
+        with database.write() as connection:
+            connection.exec_driver_sql("UPDATE convergence_leases SET token = token + 1")
+            connection.exec_driver_sql("UPDATE convergence_studies SET state = 'cancelled'")
+        n_requests = server.books()["requests"]
+
+        _, err = process.communicate(timeout=20)
+
+    with database.read() as connection:
+        states = connection.exec_driver_sql("SELECT state FROM convergence_studies").all()
+    database.close()
+    assert process.returncode == 1
+    assert err == "error: Another process took over this study; this one makes no further paid call.\n"
+    assert [tuple(row) for row in states] == [("cancelled",)]
+    assert server.books()["requests"] <= n_requests + 2 * N_WORKERS
