@@ -246,20 +246,21 @@ class Coordinator:
     def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
         """Settle the money of what arrived and write it all down in one transaction."""
         now_s = self._clock.now_s()
-        finished = []
+        finished, entries = [], []
         for outcome in arrived:
             call = self._on_wire.pop(outcome.call.key)
             if is_finished(outcome):
                 finished.append(outcome)
-                self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
                 self._watch_outage(outcome)
+            if is_finished(outcome) or outcome.n_attempts:
+                self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
+                entries.append(settle_entry(outcome, at_s=now_s))
             else:
                 self._budget.release(call.reserved_usd)
             if outcome.halts:
                 self.last_error = outcome.error
                 self.stop(StopReason.PROVIDER)
-        entries = [settle_entry(outcome, at_s=now_s) for outcome in finished]
-        if finished or events:
+        if entries or events:
             self._journal.append(events=events, outcomes=finished, ledger=entries)
         self.accounts.book(entries)
         for outcome in finished:

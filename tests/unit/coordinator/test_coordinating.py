@@ -231,6 +231,24 @@ def test_a_provider_out_of_money_stops_the_study_and_its_call_is_made_again_on_r
     assert all(o.kind is OutcomeKind.OK for o in bench.journal.outcomes.values())
 
 
+def test_attempts_of_a_call_that_the_provider_stopped_are_paid_for_although_it_is_made_again() -> None:
+    def outcome(call: Call) -> CallOutcome:
+        if len(bench.executor.sent) < 20:
+            return answer_ok(call)
+        return CallOutcome(
+            call=call, kind=OutcomeKind.FAILED, n_attempts=3, cost_usd=0.04, error="no credit", halts=True
+        )
+
+    bench = Bench(outcome=outcome)
+    bench.coordinator.run()
+
+    halted = [entry for entry in bench.journal.ledger if entry.key not in bench.journal.outcomes]
+    assert {(entry.n_attempts, entry.usd) for entry in halted} == {(3, 0.04)}
+    assert bench.budget.calls == sum(entry.n_attempts for entry in bench.journal.ledger)
+    assert bench.budget.spent_usd == pytest.approx(sum(entry.usd or 0.0 for entry in bench.journal.ledger))
+    assert bench.budget.reserved_usd == 0.0
+
+
 def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> None:
     stopped = Bench(budget=_budget(calls=10))
     stopped.coordinator.finish(stopped.coordinator.run())
