@@ -39,6 +39,7 @@ from convergence_cluster.storage.studies import Studies, StudyRecord, StudyState
 
 _LEASE_S = 60.0
 _S_PER_MINUTE = 60.0
+_BUDGETS = frozenset({StopReason.BUDGET_USD, StopReason.BUDGET_CALLS, StopReason.BUDGET_TIME})
 _READER = -1
 """A fencing token that was never given out: reads, and could not write."""
 
@@ -80,14 +81,14 @@ class Control:
             return self._sit(database, record, study, listener=listener, is_resumed=found is not None)
 
     def resume(self, study_id: str | None, *, listener: Callable[[Progress], None]) -> Sitting:
-        """Go on with a study; None: the newest unfinished one.
+        """Go on with a study; None: the newest unfinished one, else the newest that a budget ended.
 
         Raises:
             NotFound: there is no such study.
             Conflict: its file changed since, or another process runs it.
         """
         with self._database() as database:
-            record = self._find(Studies(database), study_id, needs_unfinished=study_id is None)
+            record = self._find(database, study_id, needs_unfinished=study_id is None)
             study = current_study(record)
             self.check(study)
             return self._sit(database, record, study, listener=listener, is_resumed=True)
@@ -100,7 +101,7 @@ class Control:
             Conflict: its file changed since.
         """
         with self._database() as database:
-            record = self._find(Studies(database), study_id, needs_unfinished=False)
+            record = self._find(database, study_id, needs_unfinished=False)
             study = current_study(record)
             assembly = assemble(
                 study,
@@ -141,15 +142,15 @@ class Control:
         finally:
             database.close()
 
-    def _find(self, studies: Studies, study_id: str | None, *, needs_unfinished: bool) -> StudyRecord:
+    def _find(self, database: Database, study_id: str | None, *, needs_unfinished: bool) -> StudyRecord:
         if study_id is not None:
-            return studies.get(study_id)
-        unfinished = (StudyState.RUNNING, StudyState.INTERRUPTED)
-        for record in studies.list():
-            if not needs_unfinished or record.state in unfinished:
-                return record
+            return Studies(database).get(study_id)
+        known = Studies(database).list()
+        wanted = [*filter(_is_unfinished, known), *filter(_is_out_of_budget, known)] if needs_unfinished else known
+        if wanted:
+            return wanted[0]
         kind = "unfinished study" if needs_unfinished else "study"
-        raise NotFound(f"There is no {kind} in {self._settings.database_url}; `convergence status` lists them.")
+        raise NotFound(f"There is no {kind} in {database.name}; `convergence status` lists them.")
 
     def _create(self, studies: Studies, study: LoadedStudy, source: Path | None) -> StudyRecord:
         memory = Memory(study, self._settings, self._clock)
@@ -252,6 +253,14 @@ class Control:
         coordinator.finish(reason)
         housekeeping.show(coordinator, is_final=True)
         return reason
+
+
+def _is_unfinished(record: StudyRecord) -> bool:
+    return record.state in {StudyState.RUNNING, StudyState.INTERRUPTED}
+
+
+def _is_out_of_budget(record: StudyRecord) -> bool:
+    return record.reason in _BUDGETS
 
 
 def stored_study(record: StudyRecord) -> LoadedStudy:

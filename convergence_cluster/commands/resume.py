@@ -8,7 +8,12 @@ from convergence_cluster.commands.running import configure_view, open_control, s
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("id", nargs="?", metavar="STUDY", help="the study's id; default: the newest unfinished one")
+    parser.add_argument(
+        "id",
+        nargs="?",
+        metavar="STUDY",
+        help="the study's id; default: the newest unfinished one, else the newest that its budget ended",
+    )
     configure_view(parser)
 
 

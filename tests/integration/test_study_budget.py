@@ -1,0 +1,137 @@
+"""Budgets against the server's own books: hard under parallel workers, retries and faults."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.study_runs import Books, Folder, Server, predecessor_study, serving_llm
+
+STORM = {"rate_limited": 0.05, "overloaded": 0.05, "server_error": 0.05, "cut": 0.05, "malformed": 0.05}
+CALM = dict.fromkeys(STORM, 0.0) | {"no_money": 0.0}
+
+
+@pytest.fixture(scope="module")
+def any_server() -> Iterator[Server]:
+    with serving_llm(
+        "--landscape", "predecessor", "--latency-ms", "20", "--seed", "3", "--retry-after-s", "0.05"
+    ) as started:
+        yield started
+
+
+@pytest.fixture
+def server(any_server: Server) -> Server:
+    any_server.reset()
+    any_server.faults(**CALM)
+    return any_server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(path=tmp_path)
+
+
+def run(folder: Folder, study: dict[str, Any], *words: str) -> Books:
+    """Run a study to its end in a process that is quick to start."""
+    folder.write(study)
+    process = folder.fork(*(words or ("optimize", "study.yaml")))
+    process.join(60)
+    assert process.exitcode == 0, (folder.path / "output.txt").read_text()
+    return folder.books()
+
+
+def test_a_budget_of_calls_holds_with_64_workers_retries_and_faults(folder: Folder, server: Server) -> None:
+    server.faults(**STORM)
+    study = predecessor_study(server, parallel_workers=64) | {"budget": {"calls": 400}}
+
+    books = run(folder, study)
+
+    seen = server.books()
+    assert books.reason == "budget_calls"
+    assert seen["requests"] == books.n_attempts == 400
+    assert {key: row["n_attempts"] for key, row in books.calls.items()} == server.hits()
+    assert max(server.hits().values()) > 1
+    assert {"429", "503", "500"} < seen["statuses"].keys()
+
+
+def test_a_budget_in_usd_holds_with_64_workers_retries_and_faults(folder: Folder, server: Server) -> None:
+    server.faults(**STORM)
+    study = predecessor_study(server, parallel_workers=64) | {"budget": {"usd": 0.25, "calls": 10_000}}
+
+    books = run(folder, study)
+
+    billed_usd = server.books()["usd"]
+    assert books.reason == "budget_usd"
+    assert 0.1 < billed_usd <= books.usd <= 0.25
+    assert books.n_attempts == server.books()["requests"]
+    lost = [row for row in books.calls.values() if row.get("price_source") == "reserved maximum"]
+    assert all(row["cost_usd"] >= row["reserved_usd"] for row in lost)
+
+
+def test_a_budget_in_minutes_stops_the_study(folder: Folder, server: Server) -> None:
+    study = predecessor_study(server, parallel_workers=2) | {"budget": {"minutes": 0.03, "calls": 100_000}}
+    began_s = time.monotonic()
+
+    books = run(folder, study)
+
+    times_s = [row["finished_at_s"] for row in books.calls.values()]
+    assert books.reason == "budget_time"
+    assert max(times_s) - min(times_s) < 0.03 * 60 + 0.5
+    assert time.monotonic() - began_s < 20
+    assert len(books.calls) > 20
+
+
+def test_a_raised_budget_goes_on_where_the_smaller_one_stopped(folder: Folder, server: Server) -> None:
+    study = predecessor_study(server, parallel_workers=8)
+    small = run(folder, study | {"budget": {"calls": 60}})
+
+    large = run(folder, study | {"budget": {"calls": 150}}, "resume")
+
+    assert (small.reason, large.reason) == ("budget_calls", "budget_calls")
+    assert len(small.calls) == 60
+    assert small.events[:-1] == large.events[: len(small.events) - 1]
+    assert set(small.calls) < set(large.calls)
+    assert len(large.calls) == server.books()["requests"] == 150
+    assert set(server.hits().values()) == {1}
+
+
+def test_a_budget_in_usd_without_a_price_is_refused_with_its_cure(folder: Folder, server: Server) -> None:
+    study = predecessor_study(server) | {"budget": {"usd": 1.0}}
+    del study["api"]["prices"]
+    folder.write(study)
+
+    refused = folder.run("optimize", "study.yaml")
+
+    assert refused.code == 2
+    assert refused.err == (
+        "error: study.yaml: budget.usd: nothing bounds what a call of sim-tiny costs; give its price in api.prices and "
+        "a max_tokens parameter, or the most that a call may cost in budget.usd_per_call\n"
+    )
+    assert server.books()["requests"] == 0
+
+
+def test_attempts_that_the_provider_answered_with_its_own_stop_are_in_the_ledger(
+    folder: Folder, server: Server
+) -> None:
+    server.faults(no_money=0.05, cut=0.2)
+    folder.write(predecessor_study(server, parallel_workers=16))
+
+    stopped = folder.run("optimize", "study.yaml", "--quiet")
+
+    books = folder.books()
+    assert stopped.code == 1
+    assert "HTTP 429: You exceeded your simulated quota." in stopped.err
+    assert "then: convergence resume crash-test-" in stopped.err
+    assert (books.state, books.reason) == ("interrupted", "provider")
+    assert books.n_attempts == server.books()["requests"]
+    assert server.books()["usd"] <= books.usd
+
+    server.faults(no_money=0.0, cut=0.0)
+    process = folder.fork("resume")
+    process.join(60)
+    resumed = folder.books()
+    assert process.exitcode == 0
+    assert resumed.n_attempts == server.books()["requests"] == 200
+    assert {row["kind"] for row in resumed.calls.values()} == {"ok"}
