@@ -49,7 +49,8 @@ def run(folder: Folder, study: dict[str, Any], *, code: int = 0) -> Books:
 def small_study(server: Server) -> dict[str, Any]:
     """Return a study of 8 configurations that ends before its budget does."""
     study = predecessor_study(server, parallel_workers=16, max_repeats=1)
-    study["search_space"]["parameters"] = {"model": ["sim-small", "sim-medium"], "temperature": [0.1, 0.3, 0.5, 0.7]}
+    parameters = {"model": ["sim-small", "sim-medium"], "temperature": [0.1, 0.3, 0.5, 0.7], "max_tokens": [512]}
+    study["search_space"]["parameters"] = parameters
     return study
 
 
