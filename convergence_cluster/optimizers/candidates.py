@@ -32,6 +32,8 @@ class Candidates(Protocol):
     """A source of new arms with a shortlist; `prior` is what the model says of it, in the same order."""
 
     prior: Prior
+    features: Floats
+    """Of all configurations that exist, shape (n, n_features); (0, n_features) where they are too many."""
 
     def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
         """Choose the shortlist anew; parents are the rows of the best arms, best first."""
@@ -61,7 +63,7 @@ class ListedCandidates:
         self._configurations = configurations
         self._rows = rows
         self._design = design
-        self._features = design.features(rows)
+        self.features = design.features(rows)
         self._index = {canonical_json(configuration): k for k, configuration in enumerate(configurations)}
         self._is_taken = np.zeros(len(configurations), dtype=bool)
         self._short = np.zeros(0, dtype=np.int64)
@@ -72,9 +74,9 @@ class ListedCandidates:
         del parents
         left = np.flatnonzero(~self._is_taken)
         if len(left) > SHORTLIST:
-            left = left[model.promising(self._features[left], SHORTLIST, N_DRAWS, rng)]
+            left = left[model.promising(self.features[left], SHORTLIST, N_DRAWS, rng)]
         self._short = left
-        self.prior = model.expected(self._features[left])
+        self.prior = model.expected(self.features[left])
 
     def take(self, place: int) -> Proposal:
         """Remove one of the shortlist, for it becomes an arm."""
@@ -87,7 +89,7 @@ class ListedCandidates:
 
     def redesign(self) -> None:
         """Compute all features anew."""
-        self._features = self._design.features(self._rows)
+        self.features = self._design.features(self._rows)
 
     def context(self) -> Floats:
         """Return the operator policy's context; no operator is at work here."""
@@ -98,7 +100,7 @@ class ListedCandidates:
         keep = self._short != k
         self._short, self.prior = self._short[keep], self.prior.only(keep)
         return Proposal(
-            configuration=self._configurations[k], features=self._features[k], operator=operator, row=self._rows[k]
+            configuration=self._configurations[k], features=self.features[k], operator=operator, row=self._rows[k]
         )
 
 
@@ -115,6 +117,7 @@ class BredCandidates:
         self._is_breeding = is_breeding
         self._taken: set[str] = set()
         self._proposals: list[Proposal] = []
+        self.features = np.zeros((0, 1 + sum(design.widths)))
         unordered = [not gene.is_real and gene.places is None for gene in codec.genes]
         self._share_categorical = float(np.mean(unordered)) if unordered else 0.0
         self.prior = NOTHING
@@ -122,6 +125,7 @@ class BredCandidates:
     def redesign(self) -> None:
         """Drop proposals with features of the former design."""
         self._proposals, self.prior = [], NOTHING
+        self.features = np.zeros((0, 1 + sum(self._design.widths)))
 
     def context(self) -> Floats:
         """Return the policy's context as it is now."""
@@ -190,6 +194,6 @@ def listed(codec: Codec, candidates: Sequence[Configuration] | None) -> tuple[li
 
 
 def foreign(codec: Codec, design: Design, configuration: Configuration) -> Proposal:
-    """Return the proposal of a configuration that is not a candidate, such as the baseline of a finite pool."""
+    """Return the proposal of a configuration that is not among the candidates, such as a pool's baseline."""
     row = codec.encode([configuration])
     return Proposal(configuration=configuration, features=design.features(row)[0], operator="", row=row[0])

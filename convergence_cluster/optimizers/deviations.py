@@ -1,7 +1,7 @@
-"""How far arms lie from what the model says of them: most a little, some far.
+"""How far arms lie from what the model says of them: most a little, some anywhere.
 
-A normal mixture of two parts, fitted to the arms seen so far. The wide part is what makes a search try what the model
-thinks little of, and believe a surprising first block.
+A normal mixture of two parts. The second, of arms of which the model knows nothing, is what makes a search try what
+the model thinks little of, and believe a surprising first block.
 """
 
 from dataclasses import dataclass
@@ -9,20 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_cluster.optimizers.surrogate import Prior
+
 Floats = NDArray[np.float64]
 
-_PSEUDO_ARMS = 10.0
-"""Arms' worth of belief in the first guess of the wide part's share."""
-_FIRST_SHARE = 0.1
-_FIRST_RATIO = 9.0
-"""First guess of the wide part's variance over the narrow one's."""
-_MIN_RATIO = 4.0
+PSEUDO_ARMS = 10.0
+"""Arms' worth of belief in the first guess of the share of lost arms."""
+FIRST_SHARE = 0.1
+_FIRST_CENTRE = 0.5
+_FIRST_SPREAD = 0.06
 _ROUNDS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """A normal mixture per arm, shape (2, n) each: the narrow part first."""
+    """A normal mixture per arm, shape (2, n) each: the part near the model first."""
 
     shares: Floats
     means: Floats
@@ -35,43 +36,43 @@ class Parts:
 
 
 class Deviations:
-    """The mixture: shares, offsets and variances of both parts."""
+    """The mixture: arms near what the model says, and lost ones that may lie wherever any arm lies."""
 
     def __init__(self, variance: float) -> None:
-        self.shares = np.array([1 - _FIRST_SHARE, _FIRST_SHARE])
-        self.offsets = np.zeros(2)
-        self.variances = variance * np.array([1.0, _FIRST_RATIO])
+        self.lost = FIRST_SHARE
+        """The share of arms of which the model knows nothing."""
+        self.near = variance
+        """Variance of the other arms around what the model says."""
+        self.centre = _FIRST_CENTRE
+        self.spread = _FIRST_SPREAD
 
-    def fit(self, surprises: Floats, spreads: Floats, variance: float) -> None:
-        """Fit to observed less expected means with the variances of their errors, near the model's one variance."""
-        if len(surprises) == 0:
+    def fit(self, means: Floats, errors: Floats, prior: Prior, variance: float, everywhere: Floats) -> None:
+        """Fit to arms' means with the variances of their errors, to what the weights say, and to the deviation.
+
+        `everywhere` is what the weights say of all configurations that exist, for the opened arms are the promising ones.
+        """
+        if len(means) == 0:
             return
-        self.shares = np.array([1 - _FIRST_SHARE, _FIRST_SHARE])
-        self.variances = variance * np.array([0.7, 0.7 * _FIRST_RATIO])
+        weights = 1.0 / (_FIRST_SPREAD + errors)
+        self.centre = float((weights @ means + _FIRST_CENTRE / _FIRST_SPREAD) / (weights.sum() + 1.0 / _FIRST_SPREAD))
+        excess = float((weights**2) @ ((means - self.centre) ** 2 - errors) + 2.0 / _FIRST_SPREAD)
+        self.spread = max(excess / float((weights**2).sum() + 2.0 / _FIRST_SPREAD**2), variance)
+        if len(everywhere) > 0:
+            self.centre = float(everywhere.mean())
+            self.spread = max(self.spread, float(everywhere.var()) + variance)
+        self.near, self.lost = variance, FIRST_SHARE
         for _ in range(_ROUNDS):
-            total = self.variances[:, None] + spreads
-            rest = surprises - self.offsets[:, None]
-            weight = self.shares[:, None] * _density(rest, total)
-            weight /= np.maximum(weight.sum(axis=0), 1e-300)
-            kept = self.variances[:, None] / total
-            moved = self.offsets[:, None] + kept * rest
-            count = weight.sum(axis=1)
-            first = np.array([1 - _FIRST_SHARE, _FIRST_SHARE]) * _PSEUDO_ARMS
-            self.shares = (count + first) / (count + first).sum()
-            self.offsets = np.array([0.0, float((weight[1] * moved[1]).sum() / (count[1] + _PSEUDO_ARMS))])
-            inside = (moved - self.offsets[:, None]) ** 2 + self.variances[:, None] * (1 - kept)
-            squares = (weight * inside).sum(axis=1)
-            guess = variance * np.array([0.7, 0.7 * _FIRST_RATIO])
-            self.variances = np.maximum((squares + 2.0 * guess) / (count + 2.0), 1e-7)
-            self.variances[1] = max(self.variances[1], _MIN_RATIO * self.variances[0])
+            parts = self.prior(prior.means, prior.variances)
+            weight = posterior(parts, means, np.broadcast_to(errors, parts.means.shape)).shares[1]
+            self.lost = (float(weight.sum()) + PSEUDO_ARMS * FIRST_SHARE) / (len(means) + PSEUDO_ARMS)
 
     def prior(self, means: Floats, variances: Floats) -> Parts:
         """Return what is expected of arms of which the model's weights say so much."""
         n = len(means)
         return Parts(
-            shares=np.repeat(self.shares[:, None], n, axis=1),
-            means=means + self.offsets[:, None],
-            variances=variances + self.variances[:, None],
+            shares=np.array([np.full(n, 1.0 - self.lost), np.full(n, self.lost)]),
+            means=np.array([means, np.full(n, self.centre)]),
+            variances=np.array([variances + self.near, np.full(n, self.spread)]),
         )
 
 

@@ -31,9 +31,25 @@ class Model:
         self.interplay = Interplay(design.main_slices(), n_cases)
         self.deviations = Deviations(self.surrogate.deviation)
 
-    def fit(self, arms: Arms, evidence: Evidence) -> bool:
-        """Fit to all arms, update their posteriors, and say whether the features were chosen anew."""
-        is_new = arms.n >= self._next_design and self._redesign(arms)
+    def is_outgrown(self, n_arms: int) -> bool:
+        """Say whether the arms are many enough for `redesign`."""
+        return n_arms >= self._next_design
+
+    def redesign(self, arms: Arms) -> None:
+        """Choose the features that so many arms can bear."""
+        self._next_design = math.ceil(DESIGN_GROWTH * arms.n)
+        groups, old = self.design.groups, self.surrogate
+        variances = {group: float(v) for group, v in zip(groups, old.group_variances, strict=True)}
+        if not self.design.grow(arms.n, variances):
+            return
+        self.surrogate = Surrogate(self.design.widths, self.design.shares())
+        same = [(k, groups.index(group)) for k, group in enumerate(self.design.groups) if group in groups]
+        self.surrogate.adopt(old, same)
+        self.interplay = Interplay(self.design.main_slices(), self._n_cases)
+        arms.redesign(self.design.features(arms.rows))
+
+    def fit(self, arms: Arms, evidence: Evidence, listed: Floats) -> None:
+        """Fit to all arms and update their posteriors; `listed` are all configurations' features, if they are few."""
         means, errors = evidence.means(), evidence.errors(arms.prior_means)
         self.surrogate.fit(arms.features, means, errors)
         prior = self.surrogate.cavity(arms.features, means, errors)
@@ -42,11 +58,11 @@ class Model:
             added = self.interplay.variance(arms.features)
             prior = Prior(means=prior.means, variances=prior.variances + added)
         known = evidence.counts > 0
-        surprises, spreads = (means - prior.means)[known], (prior.variances + errors)[known]
-        self.surrogate.temper(surprises, spreads)
-        self.deviations.fit(surprises, spreads, self.surrogate.deviation)
+        here = prior.only(known)
+        self.surrogate.temper(means[known] - here.means, here.variances + errors[known])
+        everywhere = listed @ self.surrogate.mean
+        self.deviations.fit(means[known], errors[known], here, self.surrogate.deviation, everywhere)
         arms.relearn(prior, self.deviations, evidence)
-        return is_new
 
     def expected(self, features: Floats) -> Prior:
         """Return what the weights say of arms that have no calls, and how far that can be trusted."""
@@ -61,22 +77,9 @@ class Model:
         """Return the places of about n rows that rank high by the mean or by some draw of weights and deviations."""
         surrogate = self.surrogate
         scores = features @ np.column_stack([surrogate.mean, surrogate.draws(n_draws, rng)])
-        is_wide = rng.random(scores.shape) < self.deviations.shares[1]
-        scale = np.where(is_wide, *np.sqrt(self.deviations.variances[::-1]))
-        scores += scale * rng.standard_normal(scores.shape)
+        scores += self.deviations.near**0.5 * rng.standard_normal(scores.shape)
+        is_lost = rng.random(scores.shape) < self.deviations.lost
+        anywhere = self.deviations.centre + self.deviations.spread**0.5 * rng.standard_normal(scores.shape)
+        scores = np.where(is_lost, anywhere, scores)
         each = min(max(n // (n_draws + 1), 1), len(features) - 1)
         return np.unique(np.argpartition(-scores, each, axis=0)[:each]).astype(np.int64)
-
-    def _redesign(self, arms: Arms) -> bool:
-        """Give the model the features that so many arms can bear."""
-        self._next_design = math.ceil(DESIGN_GROWTH * arms.n)
-        groups, old = self.design.groups, self.surrogate
-        variances = {group: float(v) for group, v in zip(groups, old.group_variances, strict=True)}
-        if not self.design.grow(arms.n, variances):
-            return False
-        self.surrogate = Surrogate(self.design.widths, self.design.shares())
-        same = [(k, groups.index(group)) for k, group in enumerate(self.design.groups) if group in groups]
-        self.surrogate.adopt(old, same)
-        self.interplay = Interplay(self.design.main_slices(), self._n_cases)
-        arms.redesign(self.design.features(arms.rows))
-        return True

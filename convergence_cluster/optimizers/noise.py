@@ -14,6 +14,8 @@ MIN_FREEDOM = 3.0
 MIN_ARMS = 6
 _PRIOR_FREEDOM = 1.0
 _PRIOR_REPEATS = 2.0
+NEGLIGIBLE = 0.02
+"""Case effects of less than this part of the noise are not worth their own error."""
 SIGNIFICANT = 2.0
 """Standard errors by which the variance between cases must exceed chance before case effects are believed."""
 
@@ -107,7 +109,8 @@ class CaseEffects:
         error = max(float(((rests - rests.mean()) ** 2).sum()) - between, 0.0) / free
         spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
         self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
-        if between / (seen - 1) <= error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5):
+        chance = error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
+        if between / (seen - 1) <= chance or self.variance < NEGLIGIBLE * error:
             self.variance = 0.0
             self.values, self.variances = np.zeros(n_cases), np.zeros(n_cases)
             return

@@ -232,8 +232,10 @@ class RacingSearch:
         self._due = self._n_told + max(MIN_REFRESH, int(REFRESH * self._n_told))
         arms, evidence = self._arms, self._evidence
         evidence.adjust(arms.means)
-        if self._model.fit(arms, evidence):
+        if self._model.is_outgrown(arms.n):
+            self._model.redesign(arms)
             self._candidates.redesign()
+        self._model.fit(arms, evidence, self._candidates.features)
         if not (evidence.counts > 0).any():
             return
         if self._has_bounds:
