@@ -95,7 +95,10 @@ class InProcessExecutor:
     async def _work(self, run: Callable[[Call], Coroutine[Any, Any, CallOutcome]]) -> None:
         while True:
             call = await self._next_call()
-            self._deliver((await run(call),))
+            outcome = await run(call)
+            if outcome.halts:
+                self._skip_waiting()
+            self._deliver((outcome,))
 
     async def _next_call(self) -> Call:
         while not self._waiting:

@@ -112,3 +112,21 @@ def test_a_fault_of_the_runner_reaches_who_collects() -> None:
     with pytest.raises(ConvergenceError, match="the call loop stopped"):
         _collect(executor, 1)
     executor.close()
+
+
+def test_nothing_more_is_sent_once_the_provider_refuses_every_call() -> None:
+    sent = []
+
+    async def run(call: Call) -> CallOutcome:
+        sent.append(call.arm)
+        await asyncio.sleep(0)
+        return CallOutcome(call=call, kind=OutcomeKind.FAILED, halts=True)
+
+    executor = _executor(run, parallelism=2)
+    executor.submit(_calls(40))
+
+    outcomes = _collect(executor, 40)
+    executor.close()
+
+    assert len(sent) == 2
+    assert sum(o.kind is OutcomeKind.SKIPPED for o in outcomes) == 38
