@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from convergence_cluster import __version__
-from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.domain.errors import ConvergenceError, SpecError
 
 COMMANDS = {
     "optimize": "run a study here and print the answer",
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = import_module(f"convergence_cluster.commands.{options.command}").run(options)
     except ConvergenceError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2 if type(error).__name__ == "SpecError" else 1
+        return 2 if isinstance(error, SpecError) else 1
     except BrokenPipeError:
         sys.stderr.close()
         return 1

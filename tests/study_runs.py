@@ -180,13 +180,25 @@ class Folder:
             start_new_session=True,
         )
 
-    def fork(self, *words: str) -> BaseProcess:
+    def fork(self, *words: str, out: str = "output.txt", err: str = "output.txt") -> BaseProcess:
         """Start the command line in a process that has its imports behind it: a tenth of a second instead of two."""
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["convergence_cluster.commands.optimize", "tests.study_runs"])
-        process = context.Process(target=_run_here, args=(words, self.path, self._environ({})))
+        outputs = (self.path / out, self.path / err)
+        process = context.Process(target=_run_here, args=(words, self.path, self._environ({}), *outputs))
         process.start()
         return process
+
+    def call(self, *words: str) -> Finished:
+        """Run the command line to its end, as `fork` does."""
+        files = (self.path / "stdout.txt", self.path / "stderr.txt")
+        process = self.fork(*words, out=files[0].name, err=files[1].name)
+        process.join(60)
+        assert process.exitcode is not None, "it hangs"
+        out, err = (file.read_text() for file in files)
+        for file in files:
+            file.unlink()
+        return Finished(code=process.exitcode, out=out, err=err)
 
     def books(self, *, url: str | None = None, number: int = -1) -> Books:
         """Return what the database holds of a study; by default of the newest."""
@@ -236,13 +248,13 @@ def _command(words: tuple[str, ...]) -> list[str]:
     return [sys.executable, "-m", "convergence_cluster.cli", *words]
 
 
-def _run_here(words: tuple[str, ...], folder: Path, environ: Mapping[str, str]) -> None:
+def _run_here(words: tuple[str, ...], folder: Path, environ: Mapping[str, str], out: Path, err: Path) -> None:
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    with (folder / "output.txt").open("a") as stream:
-        os.dup2(stream.fileno(), 1)
-        os.dup2(stream.fileno(), 2)
+    for number, path in ((1, out), (2, err)):
+        with path.open("a") as stream:
+            os.dup2(stream.fileno(), number)
     sys.exit(main(words))
 
 

@@ -3,7 +3,7 @@
 import operator
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from convergence_cluster.domain.errors import SpecError
@@ -15,6 +15,7 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_OWN = ("score", "p_best", "p_within", "change")
 _FORM = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*(<=|>=|<|>)\s*([-+]?[\d.]+(?:[eE][-+]?\d+)?)\s*(%?)\s*")
 
 
@@ -43,6 +44,18 @@ class Condition:
         if self.name not in known:
             raise SpecError(f"--fail-if: the answer has no {self.name!r}; it has {', '.join(sorted(known))}")
         return known[self.name]
+
+
+def require_known(conditions: Iterable[Condition], metrics: Iterable[str]) -> None:
+    """Refuse conditions on what no answer will have, before anything is spent.
+
+    Raises:
+        SpecError: a condition names none of the metrics and none of the answer's own numbers.
+    """
+    known = sorted({*metrics, *_OWN})
+    for condition in conditions:
+        if condition.name not in known:
+            raise SpecError(f"--fail-if: the answer will have no {condition.name!r}; it will have {', '.join(known)}")
 
 
 def parse_condition(text: str) -> Condition:

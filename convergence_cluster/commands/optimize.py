@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from convergence_cluster.bootstrap.control import with_seed
+from convergence_cluster.commands.conditions import require_known
 from convergence_cluster.commands.running import configure_view, open_control, show
 from convergence_cluster.spec.loading import load_study
 
@@ -20,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the study and print the answer."""
     study = load_study(options.study)
+    require_known(options.fail_if, (metric.name for metric in study.metrics))
     if options.seed is not None:
         study = with_seed(study, options.seed)
     return show(options, partial(open_control().run, study, source=options.study, is_new=options.new))
