@@ -10,6 +10,7 @@ from pathlib import Path
 
 from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
 from convergence_cluster.bootstrap.confirming import confirm
+from convergence_cluster.bootstrap.continuing import current_study
 from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
 from convergence_cluster.bootstrap.interrupting import interruptible
 from convergence_cluster.bootstrap.pricing import CostBound
@@ -20,16 +21,15 @@ from convergence_cluster.bootstrap.sandboxes import with_sandbox
 from convergence_cluster.bootstrap.searching import dump_legacy
 from convergence_cluster.dispatch.in_process import InProcessExecutor
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import Conflict, NotFound
-from convergence_cluster.domain.identity import digest
+from convergence_cluster.domain.errors import NotFound
 from convergence_cluster.domain.search import StopReason
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.metering.retry import silence_stamina
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.settings import Settings
 from convergence_cluster.spec.environment import missing_environment
-from convergence_cluster.spec.loading import LoadedStudy, load_study
-from convergence_cluster.spec.portable import pack, unpack
+from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.spec.portable import pack
 from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
@@ -261,39 +261,6 @@ def _is_unfinished(record: StudyRecord) -> bool:
 
 def _is_out_of_budget(record: StudyRecord) -> bool:
     return record.reason in _BUDGETS
-
-
-def stored_study(record: StudyRecord) -> LoadedStudy:
-    """Return the study as it was when it began; no file is read."""
-    return unpack(json.loads(record.spec_json)["study"])
-
-
-def current_study(record: StudyRecord) -> LoadedStudy:
-    """Return the study with the budget, pace and output that its file asks for now; as it began where the file is gone.
-
-    Raises:
-        Conflict: the file is another study now.
-    """
-    stored = stored_study(record)
-    path = Path(record.source_path) if record.source_path else None
-    if path is None or not path.is_file():
-        return stored
-    study = with_seed(load_study(path), stored.spec.optimization.seed)
-    if study.digest != record.digest:
-        raise Conflict(
-            f"Study {record.id} cannot go on: {path}, or a file that it names, changed since. Restore it, or run the "
-            "changed file as a new study: it starts from what this one learned if this one has finished."
-        )
-    return study
-
-
-def with_seed(study: LoadedStudy, seed: int) -> LoadedStudy:
-    """Return the study with another seed of the search; its split of the cases stays."""
-    if seed == study.spec.optimization.seed:
-        return study
-    optimization = study.spec.optimization.model_copy(update={"seed": seed})
-    spec = study.spec.model_copy(update={"optimization": optimization})
-    return replace(study, spec=spec, digest=digest([study.digest, seed]))
 
 
 def _time_s(study: LoadedStudy) -> float | None:

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from convergence_cluster.bootstrap.control import with_seed
+from convergence_cluster.bootstrap.continuing import with_seed
 from convergence_cluster.commands.conditions import require_known
 from convergence_cluster.commands.running import configure_view, open_control, show
 from convergence_cluster.spec.loading import load_study
