@@ -63,13 +63,18 @@ def show(options: argparse.Namespace, sit: Sit) -> int:
     with choose_view(as_json=options.json, is_quiet=options.quiet) as view:
         sitting = sit(listener=view)
     study, report = sitting.study, sitting.report
-    paths = write_report(report, study, folder=options.output)
+    try:
+        paths, unwritten = write_report(report, study, folder=options.output), None
+    except ConvergenceError as error:
+        paths, unwritten = [], error
     folder = options.output or Path(study.spec.output.save_path)
     if options.json:
         print(json.dumps(answer_facts(report, paths)), flush=True)
     else:
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-        print("\n".join(last_lines(report, saved_to=str(folder), is_unicode=is_unicode)))
+        print("\n".join(last_lines(report, saved_to=str(folder) if paths else None, is_unicode=is_unicode)), flush=True)
+    if unwritten is not None:
+        raise ConvergenceError(f"{unwritten}; they are kept: convergence report {report.study} -o DIR") from unwritten
     return _exit_code(sitting, options.fail_if)
 
 
