@@ -130,6 +130,7 @@ class Control:
         problems: list[Problem] = missing_environment(study.spec, self._environ)
         raise_all(replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in problems)
         self._bound(study).check()
+        RunnerFactory(study, environ=self._environ, meter=Budget(clock=self._clock), clock=self._clock)
 
     def _bound(self, study: LoadedStudy) -> CostBound:
         return CostBound(study, build_plan(study), build_prices(study, environ=self._environ, clock=self._clock))

@@ -50,6 +50,9 @@ class RunnerFactory:
         self._clock = clock
         self._runner: TrialRunner | None = None
         self._plan = build_plan(study, build_evaluators(study))
+        build_provider(
+            study, environ=environ, clock=clock
+        )  # so that what cannot be built fails before anything is spent
 
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
@@ -81,6 +84,7 @@ def build_plan(study: LoadedStudy, evaluators: Sequence[Evaluator] = ()) -> Tria
         retry=RetryPolicy(max_retries=study.spec.optimization.execution.max_retries),
         prompts=study.prompts,
         fixed=body if isinstance(body, Mapping) else {},
+        keeps_answers=study.spec.output.save_answers,
     )
 
 

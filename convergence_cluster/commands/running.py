@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from convergence_cluster.bootstrap.control import Control, Sitting
-from convergence_cluster.bootstrap.environment import read_environment
+from convergence_cluster.bootstrap.environment import read_environment, secrets_in
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
 from convergence_cluster.commands.conditions import Condition, parse_condition
@@ -45,8 +45,7 @@ def open_control() -> Control:
     """Return the control over studies in this process, with logging set up and every secret known to it."""
     environ = read_environment(Path.cwd(), os.environ)
     settings = read_settings(environ)
-    names = [name for name in environ if any(word in name.upper() for word in ("KEY", "TOKEN", "SECRET", "PASSWORD"))]
-    configure_logging(settings.log_level, redact=redactor(environ[name] for name in names))
+    configure_logging(settings.log_level, redact=redactor(secrets_in(environ)))
     return Control(settings, environ=environ, clock=SystemClock())
 
 

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -10,7 +11,7 @@ from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
 from convergence_cluster.coordinator.trajectory import Trajectory
-from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
+from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import ArmId, Configuration, StudyId
@@ -66,7 +67,8 @@ class Coordinator:
         self._on_absorbed = on_absorbed
         self._backlog: deque[Call] = deque()
         self._on_wire: dict[CallKey, Call] = {}
-        self._n_failed_in_a_row = 0
+        self._suspects: list[CallOutcome] = []
+        """Calls that got no answer since the last one that did: the API may be away. Still among those on the wire."""
         self._stop: StopReason | None = None
         self._is_stopping = False
         self._n_blocks = 0
@@ -91,8 +93,8 @@ class Coordinator:
         while True:
             decision = self._fill()
             self._submit()
-            if not self._on_wire:
-                if self._absorb(()):
+            if len(self._on_wire) == len(self._suspects):
+                if self._absorb((), is_last=True):
                     continue
                 return self._conclude(decision)
             if self._is_stopping and not is_cancelled:
@@ -165,7 +167,8 @@ class Coordinator:
         """Ask until enough is under way; write the decisions down before any of their calls can be sent."""
         events: list[Event] = []
         decision: Block | StopReason | None = None
-        while not self._is_stopping and self._order.n_outstanding() < self._target:
+        n_held = len(self._suspects) if self._order.can_run_ahead else 0
+        while not self._is_stopping and self._order.n_outstanding() - n_held < self._target:
             decision = self.optimizer.ask()
             if not isinstance(decision, Block):
                 break
@@ -204,11 +207,12 @@ class Coordinator:
 
     # Learning
 
-    def _absorb(self, arrived: Sequence[CallOutcome]) -> bool:
+    def _absorb(self, arrived: Sequence[CallOutcome], *, is_last: bool = False) -> bool:
         """Make finished calls durable, then let the search learn of those whose turn it is, asking in between.
 
         Return whether it learned anything.
         """
+        arrived = self._screen(arrived, is_last=is_last)
         finished = [outcome for outcome in arrived if is_finished(outcome)]
         self._order.finish(finished)
         batch, events = self._release()
@@ -251,7 +255,6 @@ class Coordinator:
             call = self._on_wire.pop(outcome.call.key)
             if is_finished(outcome):
                 finished.append(outcome)
-                self._watch_outage(outcome)
             if is_finished(outcome) or outcome.n_attempts:
                 self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
                 entries.append(settle_entry(outcome, at_s=now_s))
@@ -266,9 +269,24 @@ class Coordinator:
         for outcome in finished:
             self.outcomes[outcome.call.key] = outcome
 
-    def _watch_outage(self, outcome: CallOutcome) -> None:
-        """Stop when nothing but failures comes back: the API is away, and every further call would be wasted."""
-        self._n_failed_in_a_row = self._n_failed_in_a_row + 1 if outcome.kind is OutcomeKind.FAILED else 0
-        if self._n_failed_in_a_row >= self._outage_calls:
-            self.last_error = outcome.error
-            self.stop(StopReason.PROVIDER)
+    def _screen(self, arrived: Sequence[CallOutcome], *, is_last: bool) -> Sequence[CallOutcome]:
+        """Return what is final, holding back calls that got no answer until the API shows that it is there.
+
+        When too many of them come in a row the API is away: then they count as never finished, and are made on resume.
+        """
+        final: list[CallOutcome] = []
+        for outcome in arrived:
+            if outcome.is_passing and not outcome.halts:
+                self._suspects.append(outcome)
+                continue
+            if is_finished(outcome):
+                final += self._suspects
+                self._suspects = []
+            final.append(outcome)
+        if len(self._suspects) >= self._outage_calls:
+            final += [replace(outcome, halts=True) for outcome in self._suspects]
+            self._suspects = []
+        if is_last:
+            final += self._suspects
+            self._suspects = []
+        return final

@@ -1,7 +1,7 @@
 """From durable outcomes to what the search is told: scales fixed once, scores, raw objectives."""
 
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 
 from convergence_cluster.coordinator.protocols import Objectives
 from convergence_cluster.domain.calls import CallOutcome, OutcomeKind
@@ -30,7 +30,7 @@ class Observer:
             values = [o.metrics[name] for o in outcomes if name in o.metrics]
             if not values:
                 return None
-            scales[name] = median(values) or _NO_SCALE
+            scales[name] = median(values) or fmean(values) or _NO_SCALE
         return scales
 
     def score(self, outcome: CallOutcome) -> float | None:

@@ -16,6 +16,9 @@ _AHEAD = 20
 class Order(Protocol):
     """Holds finished calls until it is their turn."""
 
+    can_run_ahead: bool
+    """Whether the search may go on asking while calls are held back."""
+
     def window(self, n_workers: int) -> int:
         """Return how many calls may be outstanding before the search is asked for no more."""
         ...
@@ -49,6 +52,8 @@ def block_keys(block: Block) -> tuple[CallKey, ...]:
 class AsTheyCome:
     """The fastest order: nothing waits for anything."""
 
+    can_run_ahead = True
+
     def __init__(self) -> None:
         self._pending: set[CallKey] = set()
         self._finished: list[CallOutcome] = []
@@ -73,8 +78,8 @@ class AsTheyCome:
         return released
 
     def n_outstanding(self) -> int:
-        """Count the calls that have not finished."""
-        return len(self._pending)
+        """Count the calls that have not finished, or were not released because the scales are not fixed yet."""
+        return len(self._pending) + len(self._finished)
 
     def is_under_way(self, arm: ArmId) -> bool:
         """Say whether a call of this arm has not finished."""
@@ -86,6 +91,8 @@ class AsAsked:
 
     The same on any machine with up to 16 workers; more of them need more calls ahead, which is another history.
     """
+
+    can_run_ahead = False
 
     def __init__(self) -> None:
         self._blocks: deque[Block] = deque()

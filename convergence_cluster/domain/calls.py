@@ -129,6 +129,8 @@ class CallOutcome:
     model: str | None = None
     halts: bool = False
     """The provider refuses every further call, so the study stops here and this call is made again on resume."""
+    is_passing: bool = False
+    """No answer came, for a passing reason: many of these in a row mean that the API is away."""
     finished_at_s: float = 0.0
 
     @property

@@ -49,3 +49,6 @@ class BuiltinEvaluator:
             return {self.metric: JUDGES[self.function](answer.text, case.expected, self.options)}
         except PermanentError as error:
             raise PermanentError(f"metric {self.metric!r}, test case {case.id!r}: {error}") from None
+        except Exception as error:  # an answer or an `expected` of a kind nobody thought of
+            message = f"metric {self.metric!r}, test case {case.id!r}: {type(error).__name__}: {error}"
+            raise PermanentError(message) from error

@@ -102,11 +102,11 @@ class CustomEvaluator:
     def _clamped(self, metric: str, value: Json) -> float:
         if isinstance(value, Mapping):
             if metric not in value:
-                raise PermanentError(f"{self._where} returned {sorted(value)}, without the metric {metric!r}")
+                raise PermanentError(f"{self._where} returned {sorted(map(str, value))}, without the metric {metric!r}")
             value = value[metric]
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if math.isnan(number):
             raise PermanentError(f"{self._where} returned {value!r:.80} for {metric!r}; a number was expected")

@@ -3,9 +3,8 @@
 Never rescaled by what has been seen so far: that would make yesterday's score incomparable.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median
 
 from convergence_cluster.domain.search import Direction
 
@@ -18,7 +17,7 @@ class Utility:
     weight: float
     direction: Direction
     scale: float | None = None
-    """For MINIMIZE: the value worth one half. None: to be measured on the baseline, see `scales_from`."""
+    """For MINIMIZE: the value worth one half. None: to be measured on the baseline."""
 
     def __post_init__(self) -> None:
         if self.weight < 0.0:
@@ -53,30 +52,8 @@ def score(metrics: Mapping[str, float], utilities: Sequence[Utility]) -> float:
     return sum(utility.weight * utility.value(metrics[utility.name]) for utility in utilities) / total
 
 
-def scales_from(baseline: Iterable[Mapping[str, float]], utilities: Sequence[Utility]) -> Mapping[str, float]:
-    """Return the scale of each utility that needs one: the median over the baseline's calls.
-
-    `baseline` holds each call's raw metrics. Where the median is 0 the mean takes its place, and 1 where that is 0 too
-    or no call has the metric.
-    """
-    calls = tuple(baseline)
-    return {
-        utility.name: _scale([metrics[utility.name] for metrics in calls if utility.name in metrics])
-        for utility in utilities
-        if utility.needs_scale
-    }
-
-
 def with_scales(utilities: Sequence[Utility], scales: Mapping[str, float]) -> tuple[Utility, ...]:
     """Return the utilities with measured scales filled in; those that have one keep it."""
     return tuple(
         replace(utility, scale=scales.get(utility.name)) if utility.needs_scale else utility for utility in utilities
     )
-
-
-def _scale(values: Sequence[float]) -> float:
-    if not values:
-        return 1.0
-    middle = median(values)
-    mean = fmean(values)
-    return next((scale for scale in (middle, mean) if scale > 0.0), 1.0)

@@ -32,7 +32,7 @@ def find_evaluator(section: CustomEvaluator, directory: Path) -> tuple[Evaluator
         return _named(section.module, section.function, directory)
     if section.enabled is None and (directory / f"{DEFAULT_MODULE}.py").is_file():
         found, problems = _named(DEFAULT_MODULE, DEFAULT_FUNCTION, directory)
-        return (None, []) if problems else (found, [])
+        return found, [problem for problem in problems if problem.line]
     return None, []
 
 

@@ -14,8 +14,8 @@ class Mab(Section):
 
     strategy: Literal["thompson_sampling", "top_two", "epsilon_greedy", "ucb1"] = "thompson_sampling"
     """`thompson_sampling` (or `top_two`): top-two Thompson sampling. The others are accepted and run as it."""
-    exploration_rate: Share = 0.1
-    """Share of arms proposed uniformly at random, at least."""
+    exploration_rate: Share = Field(default=0.1, json_schema_extra=IGNORED)
+    """The search learns its own."""
     confidence_level: Annotated[Positive, Field(lt=1)] = 0.95
     """Probability that stops the search; `early_stopping.confidence` goes before it."""
 
@@ -24,13 +24,13 @@ class Evolution(Section):
     """How new configurations are proposed."""
 
     population_size: Count = 20
-    """Survivors that new configurations descend from."""
+    """With `generations`, sets the default of `budget.calls`; the search itself has no population."""
     generations: Count = 10
     """With `population_size`, sets the default of `budget.calls`; the search itself has no generations."""
-    mutation_rate: Share = 0.2
-    """Chance that a parameter of a child changes."""
-    crossover_rate: Share = 0.7
-    """Chance that a child has two parents."""
+    mutation_rate: Share = Field(default=0.2, json_schema_extra=IGNORED)
+    """The search learns its own."""
+    crossover_rate: Share = Field(default=0.7, json_schema_extra=IGNORED)
+    """The search learns its own."""
     elite_size: NonNegativeCount = 2
     """Configurations of earlier studies to begin with."""
     early_stopping_generations: NonNegativeCount | None = Field(default=None, json_schema_extra=IGNORED)

@@ -27,8 +27,8 @@ class OutputSection(Section):
 
     save_path: Text = "./results/optimization_run"
     """Folder of the results, relative to the current directory."""
-    save_all_experiments: bool = True
-    """Write every call, not only the best configuration's."""
+    save_all_experiments: bool = Field(default=True, json_schema_extra=IGNORED)
+    """Every call is always written."""
     save_answers: bool = True
     """Keep answers (cut to 4,000 characters) in the database and the reports."""
     formats: Annotated[tuple[Literal["json", "markdown", "csv", "html"], ...], OneOrMore] = (
@@ -58,9 +58,11 @@ class LegacySection(Section):
     """Studies with the same id learn from each other. Default: `api.name`."""
     sqlite_path: Text | None = None
     """File of the memory, relative to the current directory. Default: under `.convergence/`."""
-    export_dir: Text | None = None
-    """Folder for the exports below. Default: `legacy` in `output.save_path`."""
-    export_formats: tuple[Literal["winners_only", "full_audit", "csv", "json"], ...] = ()
+    export_dir: Text | None = Field(default=None, json_schema_extra=LATER)
+    """`convergence legacy export` writes the files."""
+    export_formats: tuple[Literal["winners_only", "full_audit", "csv", "json"], ...] = Field(
+        default=(), json_schema_extra=LATER
+    )
     """`winners_only`: the best configuration for each case. `full_audit`: every call. `csv` and `json` export both."""
     tracking_backend: Literal["builtin", "mlflow", "aim", "weave"] = Field(default="builtin", json_schema_extra=LATER)
     """Where runs are tracked besides."""

@@ -17,6 +17,7 @@ from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Prov
 MAX_ANSWER_CHARS = 4_000
 _MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHARS_PER_TOKEN = 4
+_AT_MOST = "reserved maximum"
 _KINDS = {Finish.REFUSAL: OutcomeKind.REFUSED, Finish.LENGTH: OutcomeKind.TRUNCATED}
 
 
@@ -33,6 +34,8 @@ class TrialPlan:
     """For each parameter that is a prompt: the text of every value (a file's name) it can take."""
     fixed: Mapping[str, Json] = field(default_factory=dict)
     """Fields of every request that no parameter overrules, as far as `model` or a limit on output is among them."""
+    keeps_answers: bool = True
+    """Whether outcomes carry the answer's text."""
 
 
 class TrialRunner:
@@ -147,6 +150,7 @@ class TrialRunner:
             waited_s=tally.waited_s,
             error=None if error is None else str(error),
             halts=_halts(error),
+            is_passing=answer is None and isinstance(error, TransientError),
             finished_at_s=self._clock.now_s(),
         )
         if answer is None:
@@ -155,14 +159,9 @@ class TrialRunner:
             outcome,
             latency_s=answer.latency_s,
             usage=answer.usage,
-            answer=answer.text[:MAX_ANSWER_CHARS],
+            answer=answer.text[:MAX_ANSWER_CHARS] if self._plan.keeps_answers else None,
             model=answer.model,
         )
-
-
-def skipped(call: Call, *, reason: str, now_s: float) -> CallOutcome:
-    """Return the outcome of a call that was never sent."""
-    return CallOutcome(call=call, kind=OutcomeKind.SKIPPED, error=reason, cost_usd=0.0, finished_at_s=now_s)
 
 
 def with_prompts(configuration: Configuration, prompts: Mapping[str, Mapping[str, str]]) -> Configuration:
@@ -200,8 +199,11 @@ def _settled(call: Call, tally: Tally, answer: Answer | None, cost: Cost | None)
     unknown_usd = tally.n_unknown * call.reserved_usd
     if answer is None:
         is_priced = tally.n_unknown == 0 or call.reserved_usd > 0.0
-        return (unknown_usd if is_priced else None), ("reserved maximum" if unknown_usd else None)
-    return (None, None) if cost is None else (cost.usd + unknown_usd, cost.source)
+        return (unknown_usd if is_priced else None), (_AT_MOST if unknown_usd else None)
+    if cost is None:
+        bound_usd = call.reserved_usd + unknown_usd
+        return (bound_usd, _AT_MOST) if bound_usd > 0.0 else (None, None)
+    return cost.usd + unknown_usd, cost.source
 
 
 def _kind_of(error: PermanentError | TransientError) -> OutcomeKind:

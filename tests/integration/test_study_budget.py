@@ -106,8 +106,8 @@ def test_a_budget_in_usd_without_a_price_is_refused_with_its_cure(folder: Folder
 
     assert refused.code == 2
     assert refused.err == (
-        "error: study.yaml:81: budget.usd: nothing bounds what a call of sim-tiny costs; give its price in api.prices and "
-        "a max_tokens parameter, or the most that a call may cost in budget.usd_per_call\n"
+        "error: study.yaml:81: budget.usd: nothing bounds what a call of sim-tiny costs; give its price in api.prices "
+        "and a max_tokens parameter, or the most that a call may cost in budget.usd_per_call\n"
     )
     assert server.books()["requests"] == 0
 

@@ -207,13 +207,49 @@ def test_a_baseline_that_cannot_run_does_not_hold_up_the_study() -> None:
 
 def test_an_api_that_answers_nothing_stops_the_study_with_its_error() -> None:
     def outcome(call: Call) -> CallOutcome:
-        return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=4, error="connection refused")
+        return CallOutcome(
+            call=call, kind=OutcomeKind.FAILED, n_attempts=4, error="connection refused", is_passing=True
+        )
 
     bench = Bench(outcome=outcome, n_arms=500)
 
     assert bench.coordinator.run() is StopReason.PROVIDER
     assert bench.coordinator.last_error == "connection refused"
     assert len(bench.executor.sent) < 40
+
+
+def test_calls_that_got_no_answer_in_an_outage_are_made_again_on_resume() -> None:
+    n_before_outage = 30
+
+    def outcome(call: Call) -> CallOutcome:
+        nonlocal n_before_outage
+        n_before_outage -= 1
+        if n_before_outage < 0:
+            return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=4, error="HTTP 503", is_passing=True)
+        return answer_ok(call)
+
+    stopped = Bench(outcome=outcome, n_arms=100)
+    stopped.coordinator.finish(stopped.coordinator.run())
+    n_before_outage = 10**6
+    resumed = Bench(outcome=outcome, n_arms=100, journal=stopped.journal)
+    resumed.resume()
+    reason = resumed.coordinator.run()
+
+    assert reason is StopReason.CERTAIN
+    assert len(resumed.journal.outcomes) >= 200
+    assert {o.kind for o in resumed.journal.outcomes.values()} == {OutcomeKind.OK}
+
+
+def test_a_single_call_without_an_answer_is_final_once_another_has_one() -> None:
+    def outcome(call: Call) -> CallOutcome:
+        is_bad = call.arm == 3 and call.case == 0
+        failed = CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=4, error="timeout", is_passing=True)
+        return failed if is_bad else answer_ok(call)
+
+    bench = Bench(outcome=outcome)
+
+    assert bench.coordinator.run() is StopReason.CERTAIN
+    assert [o.call.key for o in bench.journal.outcomes.values() if o.kind is OutcomeKind.FAILED] == [(3, 0, 0)]
 
 
 def test_a_provider_out_of_money_stops_the_study_and_its_call_is_made_again_on_resume() -> None:

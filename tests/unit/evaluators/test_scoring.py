@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from convergence_cluster.domain.search import Direction
-from convergence_cluster.evaluators.scoring import Utility, scales_from, score, with_scales
+from convergence_cluster.evaluators.scoring import Utility, score
 
 QUALITY = Utility(name="quality", weight=3.0, direction=Direction.MAXIMIZE)
 LATENCY = Utility(name="latency_ms", weight=1.0, direction=Direction.MINIMIZE, scale=200.0)
@@ -46,21 +46,6 @@ def test_a_score_is_in_zero_to_one_and_never_rises_with_latency(
 def test_a_missing_metric_is_an_error_and_not_a_zero() -> None:
     with pytest.raises(KeyError):
         score({"quality": 1.0}, [QUALITY, LATENCY])
-
-
-def test_scales_are_the_baselines_medians() -> None:
-    calls = [{"cost_usd": usd, "latency_ms": 1.0} for usd in (0.01, 0.05, 0.02)]
-
-    scales = scales_from(calls, [QUALITY, LATENCY, COST])
-
-    assert scales == {"cost_usd": 0.02}
-    assert with_scales([LATENCY, COST], scales)[0] == LATENCY
-    assert with_scales([LATENCY, COST], scales)[1].value(0.02) == 0.5
-
-
-@pytest.mark.parametrize(("values", "scale"), [([], 1.0), ([0.0], 1.0), ([0.0, 0.0, 0.3], 0.1)])
-def test_a_baseline_that_costs_nothing_still_gives_a_scale(values: list[float], scale: float) -> None:
-    assert scales_from([{"cost_usd": usd} for usd in values], [COST])["cost_usd"] == pytest.approx(scale)
 
 
 def test_a_utility_without_its_scale_has_no_value() -> None:

@@ -228,6 +228,8 @@ def test_the_full_form_loads_and_says_which_keys_have_no_effect(load: Loads) -> 
     assert {note.split(":")[0] for note in study.notes} == {
         "agent",
         "evaluation.test_cases.augmentation",
+        "legacy.export_dir",
+        "legacy.export_formats",
         "legacy.mlflow_config",
         "legacy.storage_path",
         "legacy.tracking_backend",

@@ -13,7 +13,7 @@ from convergence_cluster.domain.identity import ArmId, CaseId, Configuration, St
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.metering.retry import RetryPolicy
-from convergence_cluster.trials.running import MAX_ANSWER_CHARS, TrialPlan, TrialRunner, max_output_tokens, skipped
+from convergence_cluster.trials.running import MAX_ANSWER_CHARS, TrialPlan, TrialRunner, max_output_tokens
 from tests.unit.metering.virtual_time import FixedClock, now_s, run
 
 CASES = (
@@ -223,7 +223,7 @@ def test_a_measure_that_nobody_knows_fails_the_call_and_is_not_zero(name: str, a
     assert outcome.kind is OutcomeKind.FAILED
     assert outcome.error is not None
     assert message in outcome.error
-    assert outcome.cost_usd is None
+    assert (outcome.cost_usd, outcome.price_source) == (0.25, "reserved maximum")
 
 
 def test_attempts_and_waits_are_counted_apart_from_latency() -> None:
@@ -314,13 +314,6 @@ def test_a_pause_between_attempts_leaves_its_place_to_others() -> None:
 def test_a_bug_is_not_taken_for_an_outcome() -> None:
     with pytest.raises(ZeroDivisionError):
         outcome_of(ZeroDivisionError())
-
-
-def test_a_skipped_call_costs_nothing() -> None:
-    outcome = skipped(CALL, reason="the budget is spent", now_s=5.0)
-
-    assert (outcome.kind, outcome.cost_usd, outcome.n_attempts) == (OutcomeKind.SKIPPED, 0.0, 0)
-    assert (outcome.error, outcome.finished_at_s) == ("the budget is spent", 5.0)
 
 
 @pytest.mark.parametrize(
