@@ -180,7 +180,7 @@ class Control:
     ) -> Sitting:
         leases, studies = Leases(database), Studies(database)
         token = leases.claim(record.id, _me(), ttl_s=_LEASE_S, now_s=self._clock.now_s())
-        state, reason = StudyState.INTERRUPTED, None
+        state, reason, ended_s = StudyState.INTERRUPTED, None, None
         studies.set_state(record.id, StudyState.RUNNING, now_s=self._clock.now_s(), token=token)
         try:
             with ExitStack() as stack:
@@ -190,7 +190,8 @@ class Control:
                 assembly = self._assemble(record, reachable, journal=journal, housekeeping=housekeeping, stack=stack)
                 reason = self._drive(assembly, reachable, housekeeping)
             state = StudyState.INTERRUPTED if reason in {None, StopReason.PROVIDER} else StudyState.FINISHED
-            report = build_report(assembly, study, record, reason, finished_at_s=self._clock.now_s())
+            ended_s = self._clock.now_s()
+            report = build_report(assembly, study, record, reason, finished_at_s=ended_s)
             if state is StudyState.FINISHED:
                 Memory(study, self._settings, self._clock).save(
                     record, report, assembly.coordinator.optimizer.learned()
@@ -200,7 +201,7 @@ class Control:
             )
         finally:
             stopped = None if reason is None else reason.value
-            studies.set_state(record.id, state, now_s=self._clock.now_s(), reason=stopped, token=token)
+            studies.set_state(record.id, state, now_s=ended_s or self._clock.now_s(), reason=stopped, token=token)
             leases.release(record.id, token)
 
     def _renew(self, leases: Leases, record: StudyRecord, token: int) -> None:
@@ -251,6 +252,7 @@ class Control:
             reason = coordinator.run()
             if study.holdout and reason not in {None, StopReason.PROVIDER}:
                 confirm(assembly, study)
+                reason = coordinator.stop_reason if coordinator.is_stopping else reason
         coordinator.finish(reason)
         housekeeping.show(coordinator, is_final=True)
         return reason

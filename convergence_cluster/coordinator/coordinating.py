@@ -69,8 +69,9 @@ class Coordinator:
         self._on_wire: dict[CallKey, Call] = {}
         self._suspects: list[CallOutcome] = []
         """Calls that got no answer since the last one that did: the API may be away. Still among those on the wire."""
-        self._stop: StopReason | None = None
-        self._is_stopping = False
+        self.stop_reason: StopReason | None = None
+        """What `stop` was told; None: interrupted, or not stopped."""
+        self.is_stopping = False
         self._n_blocks = 0
 
     @property
@@ -80,8 +81,8 @@ class Coordinator:
 
     def stop(self, reason: StopReason | None = None) -> None:
         """Send nothing more, let the calls on the wire finish, then return from `run`. From any thread."""
-        self._stop = reason
-        self._is_stopping = True
+        self.stop_reason = reason
+        self.is_stopping = True
 
     def run(self) -> StopReason | None:
         """Run the study until it stops; return why, or None when it was interrupted.
@@ -97,7 +98,7 @@ class Coordinator:
                 if self._absorb((), is_last=True):
                     continue
                 return self._conclude(decision)
-            if self._is_stopping and not is_cancelled:
+            if self.is_stopping and not is_cancelled:
                 is_cancelled = True
                 self._executor.cancel()
             self._absorb(self._executor.collect(_POLL_S))
@@ -108,8 +109,11 @@ class Coordinator:
         self._backlog.extend(call for call in calls if call.key not in self.outcomes)
         self._submit()
         while self._on_wire:
+            if self.is_stopping:
+                self._executor.cancel()
             self._book(self._executor.collect(_POLL_S), events=())
             self._submit()
+            self._on_absorbed(self)
         self._backlog.clear()
 
     def finish(self, reason: StopReason | None) -> None:
@@ -168,7 +172,7 @@ class Coordinator:
         events: list[Event] = []
         decision: Block | StopReason | None = None
         n_held = len(self._suspects) if self._order.can_run_ahead else 0
-        while not self._is_stopping and self._order.n_outstanding() - n_held < self._target:
+        while not self.is_stopping and self._order.n_outstanding() - n_held < self._target:
             decision = self.optimizer.ask()
             if not isinstance(decision, Block):
                 break
@@ -186,10 +190,10 @@ class Coordinator:
     # Sending
 
     def _submit(self) -> None:
-        if self._budget.refusal(0.0) is StopReason.BUDGET_TIME and not self._is_stopping:
+        if self._budget.refusal(0.0) is StopReason.BUDGET_TIME and not self.is_stopping:
             self.stop(StopReason.BUDGET_TIME)
         affordable = []
-        while self._backlog and not self._is_stopping and self._budget.reserve(self._backlog[0].reserved_usd):
+        while self._backlog and not self.is_stopping and self._budget.reserve(self._backlog[0].reserved_usd):
             call = self._backlog.popleft()
             self._on_wire[call.key] = call
             affordable.append(call)
@@ -197,8 +201,8 @@ class Coordinator:
             self._executor.submit(affordable)
 
     def _conclude(self, decision: StopReason | None) -> StopReason | None:
-        if self._is_stopping:
-            return self._stop
+        if self.is_stopping:
+            return self.stop_reason
         if self._backlog:
             return self._budget.refusal(self._backlog[0].reserved_usd)
         if decision is None:
@@ -231,7 +235,7 @@ class Coordinator:
 
         An interrupted study learns nothing more, so that it goes on exactly where it was.
         """
-        is_interrupted = self._is_stopping and self._stop is None
+        is_interrupted = self.is_stopping and self.stop_reason is None
         if is_interrupted or (not self._observer.is_calibrated and self._order.is_under_way(_BASELINE)):
             return (), ()
         batch = self._order.release()
