@@ -27,6 +27,7 @@ class Assembly:
     """A coordinator ready to run, and what a report needs besides."""
 
     coordinator: Coordinator
+    budget: Budget
     metrics: ScoredMetrics
     history: History
     """What the journal held before this sitting."""
@@ -71,7 +72,7 @@ def assemble(
     missing = replay(coordinator, history, observer=observer, budget=budget)
     if missing and books_unknown:
         _book_unknown(coordinator, missing, journal=journal, budget=budget, at_s=clock.now_s())
-    return Assembly(coordinator=coordinator, metrics=metrics, history=history)
+    return Assembly(coordinator=coordinator, budget=budget, metrics=metrics, history=history)
 
 
 def _book_unknown(

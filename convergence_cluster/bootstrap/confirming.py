@@ -5,8 +5,10 @@ from math import sqrt
 from statistics import NormalDist, fmean, variance
 
 from convergence_cluster.bootstrap.assembly import Assembly
+from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import Interval
+from convergence_cluster.domain.search import HOLDOUT, Block, Interval
+from convergence_cluster.metering.budget import Budget
 from convergence_cluster.reports.records import Holdout
 from convergence_cluster.spec.loading import LoadedStudy
 
@@ -14,12 +16,28 @@ _Z_90 = NormalDist().inv_cdf(0.95)
 
 
 def confirm(assembly: Assembly, study: LoadedStudy) -> None:
-    """Call the recommended arm and the baseline on every held-out case, as far as the budget goes."""
+    """Call the recommended arm and the baseline on every held-out case, case by case, as far as the budget goes."""
     answer = assembly.coordinator.optimizer.recommend()
     arms = {arm.arm: arm.configuration for arm in (answer.best, answer.baseline) if arm is not None}
     cases = range(len(study.cases), len(study.cases) + len(study.holdout))
-    coordinator = assembly.coordinator
-    coordinator.run_extra([coordinator.call(arm, case, config) for arm, config in arms.items() for case in cases])
+    blocks = [
+        Block(arm=arm, configuration=configuration, cases=(case,), operator=HOLDOUT)
+        for case in cases
+        for arm, configuration in arms.items()
+    ]
+    missing = [b for b in blocks if (b.arm, b.cases[0], b.repeat) not in assembly.coordinator.outcomes]
+    assembly.coordinator.run_extra(missing)
+
+
+def set_aside(study: LoadedStudy, budget: Budget, bound: CostBound) -> None:
+    """Keep the search from spending what the final comparison will take, but never more than half of a cap."""
+    n_calls = 2 * len(study.holdout)
+    cases = range(len(study.cases), len(study.cases) + len(study.holdout))
+    dearest = [max(bound.usd(each, case) for each in bound.representatives()) for case in cases]
+    cap_usd = study.spec.budget.usd
+    budget.set_aside(
+        calls=min(n_calls, study.max_calls // 2), usd=0.0 if cap_usd is None else min(2 * sum(dearest), cap_usd / 2)
+    )
 
 
 def holdout_result(assembly: Assembly, study: LoadedStudy) -> Holdout | None:
@@ -50,7 +68,7 @@ def _scores(assembly: Assembly, study: LoadedStudy, arm: ArmId) -> dict[int, flo
 
 
 def _interval(values: Sequence[float]) -> Interval:
-    """Return the mean with its 90 % interval by the normal approximation; a single value has no width."""
+    """Return the mean with its 90 % interval by the normal approximation, wide open where one value says nothing."""
     mean = fmean(values)
-    half = _Z_90 * sqrt(variance(values) / len(values)) if len(values) > 1 else 0.0
+    half = _Z_90 * sqrt(variance(values) / len(values)) if len(values) > 1 else 1.0
     return Interval(mean=mean, low=mean - half, high=mean + half)

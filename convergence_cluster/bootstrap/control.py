@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
-from convergence_cluster.bootstrap.confirming import confirm
+from convergence_cluster.bootstrap.confirming import confirm, set_aside
 from convergence_cluster.bootstrap.continuing import current_study
 from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
 from convergence_cluster.bootstrap.interrupting import interruptible
@@ -234,12 +235,15 @@ class Control:
             parallelism=study.spec.optimization.execution.parallel_workers,
         )
         stack.callback(executor.close)
+        bound = self._bound(study)
+        if study.holdout:
+            set_aside(study, budget, bound)
         return assemble(
             study,
             record,
             journal=journal,
             budget=budget,
-            bound=self._bound(study),
+            bound=bound,
             clock=self._clock,
             executor=executor,
             on_absorbed=housekeeping,
@@ -251,6 +255,7 @@ class Control:
         with interruptible(coordinator):
             reason = coordinator.run()
             if study.holdout and reason not in {None, StopReason.PROVIDER}:
+                assembly.budget.give_back()
                 confirm(assembly, study)
                 reason = coordinator.stop_reason if coordinator.is_stopping else reason
         coordinator.finish(reason)
@@ -272,4 +277,8 @@ def _time_s(study: LoadedStudy) -> float | None:
 
 
 def _me() -> str:
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"

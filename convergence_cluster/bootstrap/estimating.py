@@ -54,7 +54,8 @@ def estimate(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) ->
         max_usd=study.spec.budget.usd,
         full_grid_calls=None if n_configurations is None else n_configurations * len(study.cases),
         models=tuple(
-            _model(study, {**plan.fixed, **configuration}, prices) for configuration in bound.representatives()
+            _model(study, {**plan.fixed, **configuration}, prices)
+            for configuration in _longest(bound.representatives())
         ),
     )
 
@@ -70,7 +71,7 @@ def _model(study: LoadedStudy, configuration: Configuration, prices: Prices) -> 
     input_tokens = fmean(sizes) / _BYTES_PER_TOKEN
     limit = max_output_tokens(configuration, default=-1)
     usage = Usage(input_tokens=round(input_tokens), output_tokens=max(limit, 0))
-    cost = prices.cost(model=model, usage=usage) if limit >= 0 else None
+    cost = prices.cost(model=model, usage=usage if limit >= 0 else None)
     return ModelEstimate(
         model=model or study.spec.api.name,
         input_tokens=input_tokens,
@@ -80,6 +81,17 @@ def _model(study: LoadedStudy, configuration: Configuration, prices: Prices) -> 
         if cost is None
         else cost.source,
     )
+
+
+def _longest(configurations: list[Configuration]) -> list[Configuration]:
+    """Return for each model the configuration with the highest limit on output."""
+    by_model: dict[str | None, Configuration] = {}
+    for configuration in configurations:
+        model = model_of(configuration)
+        limit = max_output_tokens(configuration, default=-1)
+        if model not in by_model or limit > max_output_tokens(by_model[model], default=-1):
+            by_model[model] = configuration
+    return list(by_model.values())
 
 
 def _n_configurations(study: LoadedStudy) -> int | None:

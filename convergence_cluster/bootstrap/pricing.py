@@ -1,11 +1,13 @@
 """The most that a call can cost, which the budget sets aside before it is sent."""
 
-from convergence_cluster.domain.identity import Configuration
+from convergence_cluster.domain.identity import Configuration, Json
+from convergence_cluster.domain.space import Parameter
 from convergence_cluster.metering.prices import Prices
+from convergence_cluster.spec.baseline import default_value
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.trials.reserving import Ceiling
-from convergence_cluster.trials.running import TrialPlan, model_of
+from convergence_cluster.trials.running import MAX_TOKENS_NAMES, TrialPlan, model_of
 
 
 class CostBound:
@@ -16,11 +18,14 @@ class CostBound:
         self._plan = plan
         self._prices = prices
         self._ceiling = Ceiling(plan, prices)
+        prices_differ = {"model", *MAX_TOKENS_NAMES}
+        self._deciding = {name for p in study.space.parameters if p.name in prices_differ for name in p.when or {}}
         self._fallback_usd = study.spec.budget.usd_per_call
 
     def usd(self, configuration: Configuration, case: int) -> float:
-        """Return the bound of one attempt in USD; 0 where no price is known."""
-        return self.known_usd(configuration, case) or 0.0
+        """Return the bound of one attempt in USD; where none is known, 0 without a cap, and all of it with one."""
+        bound = self.known_usd(configuration, case)
+        return (self._study.spec.budget.usd or 0.0) if bound is None else bound
 
     def known_usd(self, configuration: Configuration, case: int) -> float | None:
         """Return the bound of one attempt in USD, or None where nothing bounds it."""
@@ -64,9 +69,24 @@ class CostBound:
         return self._prices.upper_bound(model=model, n_input_chars=0, max_output_tokens=1) is not None
 
     def representatives(self) -> list[Configuration]:
-        """Return the baseline, once with each model; every candidate where they are given."""
-        baseline = self._study.baseline
-        if self._study.space.candidates is not None:
-            return [baseline, *self._study.space.candidates]
-        models = next((p.values for p in self._study.space.parameters if p.name == "model"), ())
-        return [{**baseline, "model": model} for model in models] or [baseline]
+        """Return the baseline with each model and each limit on output; every candidate where they are given."""
+        space, baseline = self._study.space, self._study.baseline
+        if space.candidates is not None:
+            return [baseline, *space.candidates]
+        found: list[Configuration] = [{}]
+        for parameter in space.parameters:
+            found = [
+                {**configuration, parameter.name: value}
+                for configuration in found
+                if parameter.applies(configuration)
+                for value in self._values(parameter)
+            ] + [configuration for configuration in found if not parameter.applies(configuration)]
+        return found
+
+    def _values(self, parameter: Parameter) -> tuple[Json, ...]:
+        """Return the values of a parameter that decide on prices; of any other, the baseline's or the first."""
+        if parameter.name == "model" or parameter.name in MAX_TOKENS_NAMES:
+            return parameter.values or (parameter.high,)
+        if parameter.name in self._deciding:
+            return parameter.values or (parameter.low,)
+        return (self._study.baseline.get(parameter.name, default_value(parameter)),)

@@ -2,9 +2,11 @@
 
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from convergence_cluster.bootstrap.environment import secrets_in
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
@@ -19,10 +21,11 @@ from convergence_cluster.providers.generic import CostTerm, GenericProvider, Req
 from convergence_cluster.providers.http import Endpoint, HttpTransport, proxy_of
 from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
 from convergence_cluster.providers.routing import RoutedProvider
-from convergence_cluster.spec.environment import resolve_endpoint
+from convergence_cluster.spec.environment import needed_environment, resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.schema_api import ApiSection
 from convergence_cluster.spec.schema_response import ResponseSection
+from convergence_cluster.telemetry import redactor
 from convergence_cluster.trials.protocols import Evaluator, Meter, Provider
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
 
@@ -49,10 +52,12 @@ class RunnerFactory:
         self._meter = meter
         self._clock = clock
         self._runner: TrialRunner | None = None
+        named = {name: environ.get(name, "") for _, name, _ in needed_environment(study.spec)}
+        auth = {name: environ.get(name, "") for name in study.spec.api.auth.environment_names()}
+        self._redact = redactor([*auth.values(), *secrets_in(named)])
         self._plan = build_plan(study, build_evaluators(study))
-        build_provider(
-            study, environ=environ, clock=clock
-        )  # so that what cannot be built fails before anything is spent
+        # What cannot be built fails here, before anything is spent.
+        build_provider(study, environ=environ, clock=clock)
 
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
@@ -66,7 +71,17 @@ class RunnerFactory:
             clock=self._clock,
             jitter=random.SystemRandom().random,
         )
-        return self._runner.run
+        return self._run
+
+    async def _run(self, call: Call) -> CallOutcome:
+        """Run a call, and keep every secret that the study names out of what it leaves behind, whoever wrote it."""
+        assert self._runner is not None
+        outcome = await self._runner.run(call)
+        if outcome.error is None and outcome.answer is None:
+            return outcome
+        error = None if outcome.error is None else self._redact(outcome.error)
+        answer = None if outcome.answer is None else self._redact(outcome.answer)
+        return replace(outcome, error=error, answer=answer)
 
     async def close(self) -> None:
         """Free the connections."""

@@ -2,13 +2,13 @@
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import structlog
 
 from convergence_cluster.coordinator.accounts import Accounts, is_finished, settle_entry
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
+from convergence_cluster.coordinator.outage import Outage
 from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
 from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.domain.calls import Call, CallOutcome
@@ -21,7 +21,6 @@ from convergence_cluster.domain.search import Block, StopReason
 log = structlog.get_logger()
 
 _POLL_S = 0.25
-_OUTAGE_CALLS = 20
 _BASELINE = ArmId(0)
 
 
@@ -63,12 +62,11 @@ class Coordinator:
         self._bound_usd = bound_usd
         self._clock = clock
         self._target = order.window(parallelism)
-        self._outage_calls = max(_OUTAGE_CALLS, 2 * parallelism)
         self._on_absorbed = on_absorbed
         self._backlog: deque[Call] = deque()
         self._on_wire: dict[CallKey, Call] = {}
-        self._suspects: list[CallOutcome] = []
-        """Calls that got no answer since the last one that did: the API may be away. Still among those on the wire."""
+        self._outage = Outage(parallelism)
+        """What it holds back is still among the calls on the wire."""
         self.stop_reason: StopReason | None = None
         """What `stop` was told; None: interrupted, or not stopped."""
         self.is_stopping = False
@@ -94,7 +92,7 @@ class Coordinator:
         while True:
             decision = self._fill()
             self._submit()
-            if len(self._on_wire) == len(self._suspects):
+            if len(self._on_wire) == self._outage.n_held:
                 if self._absorb((), is_last=True):
                     continue
                 return self._conclude(decision)
@@ -104,9 +102,13 @@ class Coordinator:
             self._absorb(self._executor.collect(_POLL_S))
             self._on_absorbed(self)
 
-    def run_extra(self, calls: Sequence[Call]) -> None:
-        """Run calls that no search asked for, as far as the budget goes; return when they have finished."""
-        self._backlog.extend(call for call in calls if call.key not in self.outcomes)
+    def run_extra(self, blocks: Sequence[Block]) -> None:
+        """Run blocks that no search asked for, as far as the budget goes; return when they have finished."""
+        calls = [call for block in blocks for call in self._calls(block) if call.key not in self.outcomes]
+        self._journal.append(
+            events=[Asked(block=b, reserved_usd=sum(call.reserved_usd for call in self._calls(b))) for b in blocks]
+        )
+        self._backlog.extend(calls)
         self._submit()
         while self._on_wire:
             if self.is_stopping:
@@ -171,7 +173,7 @@ class Coordinator:
         """Ask until enough is under way; write the decisions down before any of their calls can be sent."""
         events: list[Event] = []
         decision: Block | StopReason | None = None
-        n_held = len(self._suspects) if self._order.can_run_ahead else 0
+        n_held = self._outage.n_held if self._order.can_run_ahead else 0
         while not self.is_stopping and self._order.n_outstanding() - n_held < self._target:
             decision = self.optimizer.ask()
             if not isinstance(decision, Block):
@@ -182,10 +184,13 @@ class Coordinator:
         return decision if isinstance(decision, StopReason) else None
 
     def _open(self, block: Block) -> Asked:
-        calls = [self.call(block.arm, case, block.configuration, repeat=block.repeat) for case in block.cases]
+        calls = self._calls(block)
         self._backlog.extend(calls)
         self.restore_block(block)
         return Asked(block=block, reserved_usd=sum(call.reserved_usd for call in calls))
+
+    def _calls(self, block: Block) -> list[Call]:
+        return [self.call(block.arm, case, block.configuration, repeat=block.repeat) for case in block.cases]
 
     # Sending
 
@@ -216,7 +221,7 @@ class Coordinator:
 
         Return whether it learned anything.
         """
-        arrived = self._screen(arrived, is_last=is_last)
+        arrived = self._outage.screen(arrived, is_last=is_last)
         finished = [outcome for outcome in arrived if is_finished(outcome)]
         self._order.finish(finished)
         batch, events = self._release()
@@ -272,25 +277,3 @@ class Coordinator:
         self.accounts.book(entries)
         for outcome in finished:
             self.outcomes[outcome.call.key] = outcome
-
-    def _screen(self, arrived: Sequence[CallOutcome], *, is_last: bool) -> Sequence[CallOutcome]:
-        """Return what is final, holding back calls that got no answer until the API shows that it is there.
-
-        When too many of them come in a row the API is away: then they count as never finished, and are made on resume.
-        """
-        final: list[CallOutcome] = []
-        for outcome in arrived:
-            if outcome.is_passing and not outcome.halts:
-                self._suspects.append(outcome)
-                continue
-            if is_finished(outcome):
-                final += self._suspects
-                self._suspects = []
-            final.append(outcome)
-        if len(self._suspects) >= self._outage_calls:
-            final += [replace(outcome, halts=True) for outcome in self._suspects]
-            self._suspects = []
-        if is_last:
-            final += self._suspects
-            self._suspects = []
-        return final

@@ -18,7 +18,7 @@ from convergence_cluster.domain.journal import (
     Stopped,
     Told,
 )
-from convergence_cluster.domain.search import Block
+from convergence_cluster.domain.search import HOLDOUT, Block
 
 
 def replay(coordinator: Coordinator, history: History, *, observer: Observer, budget: Budget) -> tuple[Call, ...]:
@@ -31,14 +31,19 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
     """
     told: set[CallKey] = set()
     asked: dict[CallKey, Call] = {}
+    extra: dict[CallKey, Call] = {}
     coordinator.outcomes.update(history.outcomes)
     for event in history.events:
+        if isinstance(event, Asked) and event.block.operator == HOLDOUT:
+            extra.update(_calls(coordinator, event.block))
+            continue
         _repeat(coordinator, event, observer=observer, outcomes=coordinator.outcomes, asked=asked)
         if isinstance(event, Told):
             told.update(event.keys)
     coordinator.restore_outcomes([o for key, o in history.outcomes.items() if key in asked and key not in told])
     missing = tuple(call for key, call in asked.items() if key not in history.outcomes)
     coordinator.restore_calls(missing)
+    missing += tuple(call for key, call in extra.items() if key not in history.outcomes)
     coordinator.accounts.book(history.ledger)
     budget.restore(usd=coordinator.accounts.spent_usd, calls=coordinator.accounts.n_attempts)
     was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
@@ -64,14 +69,20 @@ def _repeat(
     match event:
         case Asked(block=block):
             _ask_again(coordinator, block)
-            for key, case in zip(block_keys(block), block.cases, strict=True):
-                asked[key] = coordinator.call(block.arm, case, block.configuration, repeat=block.repeat)
+            asked.update(_calls(coordinator, block))
         case Told(keys=keys):
             coordinator.restore_told([outcomes[key] for key in keys])
         case Calibrated(scales=scales):
             observer.calibrate(scales)
         case Resumed() | Stopped():
             pass
+
+
+def _calls(coordinator: Coordinator, block: Block) -> dict[CallKey, Call]:
+    return {
+        key: coordinator.call(block.arm, case, block.configuration, repeat=block.repeat)
+        for key, case in zip(block_keys(block), block.cases, strict=True)
+    }
 
 
 def _ask_again(coordinator: Coordinator, block: Block) -> None:

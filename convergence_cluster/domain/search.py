@@ -99,6 +99,10 @@ class Block:
     """What proposed the arm: baseline, elite, random, mutation, crossover, ..."""
 
 
+HOLDOUT = "holdout"
+"""The operator of a block that no search asked for: the final comparison on cases that it never sees."""
+
+
 class StopReason(StrEnum):
     """Why a study ended."""
 

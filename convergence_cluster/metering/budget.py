@@ -38,6 +38,8 @@ class Budget:
         self._reserved_units = 0
         self._calls = 0
         self._reserved_calls = 0
+        self._aside_calls = 0
+        self._aside_units = 0
 
     def reserve(self, usd: float = 0.0) -> bool:
         """Set aside one attempt of at most `usd`; False: it does not fit or the time is over, and nothing changed."""
@@ -71,6 +73,15 @@ class Budget:
         with self._lock:
             self._spent_units += _units(usd)
             self._calls += calls
+
+    def set_aside(self, *, calls: int, usd: float) -> None:
+        """Keep this much out of reach until `give_back`."""
+        with self._lock:
+            self._aside_calls, self._aside_units = calls, _units(usd)
+
+    def give_back(self) -> None:
+        """Put what was set aside within reach."""
+        self.set_aside(calls=0, usd=0.0)
 
     def refusal(self, usd: float = 0.0) -> StopReason | None:
         """Say which cap keeps one more attempt of `usd` from being reserved, or None."""
@@ -108,10 +119,10 @@ class Budget:
     def _refusal(self, units: int) -> StopReason | None:
         if self._deadline_s is not None and self._clock.monotonic_s() >= self._deadline_s:
             return StopReason.BUDGET_TIME
-        if self._cap_calls is not None and self._calls + self._reserved_calls >= self._cap_calls:
+        if self._cap_calls is not None and self._calls + self._reserved_calls >= self._cap_calls - self._aside_calls:
             return StopReason.BUDGET_CALLS
         if self._cap_units is not None:
-            used = self._spent_units + self._reserved_units
+            used = self._spent_units + self._reserved_units + self._aside_units
             if used + units > self._cap_units or used >= self._cap_units > 0:
                 return StopReason.BUDGET_USD
         return None

@@ -15,7 +15,7 @@ from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
 from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
 
 MAX_ANSWER_CHARS = 4_000
-_MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHARS_PER_TOKEN = 4
 _AT_MOST = "reserved maximum"
 _KINDS = {Finish.REFUSAL: OutcomeKind.REFUSED, Finish.LENGTH: OutcomeKind.TRUNCATED}
@@ -181,7 +181,7 @@ def with_prompts(configuration: Configuration, prompts: Mapping[str, Mapping[str
 
 def max_output_tokens(configuration: Configuration, *, default: int) -> int:
     """Return the limit on output tokens that a configuration sets, under any of its usual names."""
-    for name in _MAX_TOKENS_NAMES:
+    for name in MAX_TOKENS_NAMES:
         value = configuration.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return int(value)
