@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convergence_cluster.bootstrap.control import Control
-from convergence_cluster.bootstrap.environment import read_environment, secrets_in
+from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
 from convergence_cluster.domain.clock import SystemClock
@@ -16,7 +16,7 @@ from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.summary import last_lines
 from convergence_cluster.settings import read_settings
 from convergence_cluster.spec.loading import LoadedStudy, load_study, loads
-from convergence_cluster.telemetry import configure_logging, redactor
+from convergence_cluster.telemetry import configure_logging, is_logging_configured, redactor, secrets_of
 
 Study = LoadedStudy
 """A study file with everything that it names, checked."""
@@ -72,7 +72,8 @@ def optimize(
     source = None if isinstance(study, LoadedStudy) else Path(study)
     environ = read_environment(Path.cwd(), os.environ)
     settings = read_settings(environ)
-    configure_logging(settings.log_level, redact=redactor(secrets_in(environ)))
+    if not is_logging_configured():
+        configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
     control = Control(settings, environ=environ, clock=SystemClock())
     report = control.run(loaded, source=source, is_new=is_new, listener=on_progress).report
     answer = report.recommendation

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import structlog
@@ -10,6 +10,12 @@ import structlog
 REDACTED = "[redacted]"
 
 _SHORTEST_SECRET = 4
+_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
+
+
+def secrets_of(environ: Mapping[str, str]) -> Sequence[str]:
+    """Return the values of all variables whose names speak of secrets."""
+    return [value for name, value in environ.items() if any(word in name.upper() for word in _SECRET_WORDS)]
 
 
 def redactor(secrets: Iterable[str]) -> Callable[[str], str]:
@@ -43,3 +49,8 @@ def configure_logging(level: str, *, redact: Callable[[str], str] = str) -> None
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def is_logging_configured() -> bool:
+    """Say whether this process's logs are set up already, by us or by a program that we are part of."""
+    return structlog.is_configured()

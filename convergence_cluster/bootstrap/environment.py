@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
-_SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 _COMMENT = re.compile(r"\s+#.*$")
 
 
@@ -20,11 +19,6 @@ def read_environment(folder: Path, environ: Mapping[str, str]) -> Mapping[str, s
         if match:
             found[match.group(1)] = _value(match.group(2))
     return {**found, **environ}
-
-
-def secrets_in(environ: Mapping[str, str]) -> list[str]:
-    """Return the values of variables whose names say that they hold a secret."""
-    return [value for name, value in environ.items() if any(word in name.upper() for word in _SECRET_WORDS)]
 
 
 def _value(text: str) -> str:

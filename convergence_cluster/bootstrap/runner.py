@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from convergence_cluster.bootstrap.environment import secrets_in
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
@@ -25,7 +24,7 @@ from convergence_cluster.spec.environment import needed_environment, resolve_end
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.schema_api import ApiSection
 from convergence_cluster.spec.schema_response import ResponseSection
-from convergence_cluster.telemetry import redactor
+from convergence_cluster.telemetry import redactor, secrets_of
 from convergence_cluster.trials.protocols import Evaluator, Meter, Provider
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
 
@@ -54,7 +53,7 @@ class RunnerFactory:
         self._runner: TrialRunner | None = None
         named = {name: environ.get(name, "") for _, name, _ in needed_environment(study.spec)}
         auth = {name: environ.get(name, "") for name in study.spec.api.auth.environment_names()}
-        self._redact = redactor([*auth.values(), *secrets_in(named)])
+        self._redact = redactor([*auth.values(), *secrets_of(named)])
         self._plan = build_plan(study, build_evaluators(study))
         # What cannot be built fails here, before anything is spent.
         build_provider(study, environ=environ, clock=clock)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from convergence_cluster.bootstrap.control import Control, Sitting
-from convergence_cluster.bootstrap.environment import read_environment, secrets_in
+from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
 from convergence_cluster.commands.conditions import Condition, parse_condition
@@ -21,7 +21,7 @@ from convergence_cluster.domain.search import StopReason
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.summary import last_lines
 from convergence_cluster.settings import read_settings
-from convergence_cluster.telemetry import configure_logging, redactor
+from convergence_cluster.telemetry import configure_logging, redactor, secrets_of
 
 ANSWERED, FAILED, WRONG_USAGE, NO_ANSWER, CONDITION_HOLDS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -45,7 +45,7 @@ def open_control() -> Control:
     """Return the control over studies in this process, with logging set up and every secret known to it."""
     environ = read_environment(Path.cwd(), os.environ)
     settings = read_settings(environ)
-    configure_logging(settings.log_level, redact=redactor(secrets_in(environ)))
+    configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
     return Control(settings, environ=environ, clock=SystemClock())
 
 
