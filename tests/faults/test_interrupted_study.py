@@ -122,18 +122,20 @@ def test_ctrl_c_in_a_terminal_leaves_the_studys_own_sandbox_up_until_the_calls_a
 
 
 def test_a_study_has_one_process_at_a_time(folder: Folder, server: Server) -> None:
+    folder.write(predecessor_study(server, parallel_workers=N_WORKERS) | {"budget": {"calls": 1000}})
     with started(folder, "optimize", "study.yaml") as process:
         wait_until(has_calls(server, 20))
 
-        second = folder.run("optimize", "study.yaml")
+        second = folder.call("optimize", "study.yaml")
 
+        process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
     assert second.code == 1
     assert second.out == ""
     assert second.err.startswith("error: Study crash-test-")
     assert f"(process {process.pid} on " in second.err
     assert second.err.count("\n") == 1
-    assert process.returncode == 0
+    assert process.returncode == 130
     assert set(server.hits().values()) == {1}
 
 
