@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from convergence_cluster.optimizers.deviations import Parts
 
-_DRAWS = 8
+_MAX_DRAWS = 8
+_MAX_NUMBERS = 20_000
+"""So many random numbers at most per draw of all arms, so that a decision's cost does not grow with them."""
 _TRIES = 8
 
 
@@ -56,7 +58,8 @@ def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generat
 
 
 def _drawn(parts: Parts, rng: np.random.Generator) -> NDArray[np.float64]:
-    shape = (_DRAWS, parts.shares.shape[1])
+    n = parts.shares.shape[1]
+    shape = (min(max(_MAX_NUMBERS // n, 2), _MAX_DRAWS), n)
     is_wide = rng.random(shape) < parts.shares[1]
     means = np.where(is_wide, parts.means[1], parts.means[0])
     deviations = np.sqrt(parts.variances)

@@ -46,6 +46,7 @@ class Arms:
     configurations: list[Configuration] = field(default_factory=list)
     states: list[ArmState] = field(default_factory=list)
     births: list[Birth] = field(default_factory=list)
+    _waiting: list[int] = field(default_factory=list)
     _features: Floats = field(default_factory=lambda: np.zeros((64, 1)))
     _rows: Floats = field(default_factory=lambda: np.zeros((64, 1)))
     _columns: Floats = field(default_factory=lambda: np.zeros((_N_COLUMNS, 64)))
@@ -100,6 +101,7 @@ class Arms:
         self.configurations.append(proposal.configuration)
         self.states.append(ArmState.ALIVE)
         self.births.append(birth)
+        self._waiting.append(self.n)
         self.n += 1
         return self.n - 1
 
@@ -107,6 +109,11 @@ class Arms:
         """Replace the features of all arms, shape (n, n_features)."""
         self._features = np.zeros((len(self._alive), features.shape[1]))
         self._features[: self.n] = features
+
+    def uncredited(self) -> list[int]:
+        """Return the arms whose operator has not been credited, and forget those that have been."""
+        self._waiting = [arm for arm in self._waiting if not self.births[arm].is_credited]
+        return self._waiting
 
     def retire(self, arm: int, state: ArmState) -> None:
         """Take an arm out of the race."""

@@ -47,9 +47,9 @@ class Deviations:
         self.spread = _FIRST_SPREAD
 
     def fit(self, means: Floats, errors: Floats, prior: Prior, variance: float, everywhere: Floats) -> None:
-        """Fit to arms' means with the variances of their errors, to what the weights say, and to the deviation.
+        """Fit to arms' means and the variances of their errors, to what the weights say, and to the deviation.
 
-        `everywhere` is what the weights say of all configurations that exist: the opened arms are the promising ones.
+        `everywhere` is what the weights say of all configurations, for the opened arms are the promising ones.
         """
         if len(means) == 0:
             return

@@ -43,7 +43,8 @@ def baseline_lags(arms: Arms, evidence: Evidence, schedule: Schedule) -> bool:
 
 def credit(policy: OperatorPolicy, arms: Arms, evidence: Evidence) -> None:
     """Reward operators whose child has been seen enough by now: 1 if it reached the incumbent of its birth, else 0."""
-    for arm, birth in enumerate(arms.births):
+    for arm in arms.uncredited():
+        birth = arms.births[arm]
         is_done = evidence.counts[arm] >= MIN_CREDIT or arms.states[arm] is not ArmState.ALIVE
         if not birth.is_credited and is_done:
             birth.is_credited = True

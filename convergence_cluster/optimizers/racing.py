@@ -46,6 +46,8 @@ REFRESH = 0.03
 """The model is fitted anew when the calls have grown by this part, and at least by `MIN_REFRESH`."""
 MIN_REFRESH = 4
 N_PARENTS = 20
+MARGIN = 0.5
+"""A challenger has to beat the leader by this part of the margin that the study asks for."""
 MIN_FAILED = 4
 """Calls after which an arm is out when more than half of them gave no score."""
 
@@ -105,7 +107,7 @@ class RacingSearch:
         choice = self._choose()
         if choice is None:
             self._rng.bit_generator.state = state
-            is_waiting = any(self._schedule.in_flight)
+            is_waiting = bool(self._schedule.in_flight.any())
             return None if is_waiting else ending(self._arms.states, is_judged=self._problem.stopping.enabled)
         if choice >= self._arms.n:
             return self._open(self._candidates.take(choice - self._arms.n))
@@ -171,17 +173,14 @@ class RacingSearch:
         """Return the arm to call next, counted on beyond the opened ones for the shortlist, or None."""
         n = self._arms.n
         alive = np.flatnonzero(self._arms.is_alive)
-        more = [self._schedule.has_more(int(arm)) for arm in alive]
-        free = [
-            on and self._schedule.in_flight[arm] <= GROWTH * self._schedule.n_told[arm]
-            for arm, on in zip(alive, more, strict=True)
-        ]
+        more = self._schedule.left()[alive]
+        free = more & (self._schedule.in_flight[alive] <= GROWTH * self._schedule.n_told[alive])
         n_short = len(self._candidates.prior.means)
         parts = joined(self._arms.parts(alive), self._model.parts(self._candidates.prior))
-        leader, within = self._leader(alive), self._problem.stopping.within
-        place = next_arm(parts, leader, within, np.array([*free, *[True] * n_short], dtype=bool), self._rng)
+        leader, within = self._leader(alive), MARGIN * self._problem.stopping.within
+        place = next_arm(parts, leader, within, np.concatenate([free, np.ones(n_short, dtype=bool)]), self._rng)
         if place is None:
-            place = next_arm(parts, leader, within, np.array(more, dtype=bool), self._rng)
+            place = next_arm(parts, leader, within, more, self._rng)
         if place is None:
             return None if self._problem.stopping.enabled else best_beaten(self._arms, self._schedule)
         return int(alive[place]) if place < len(alive) else n + place - len(alive)
@@ -219,7 +218,7 @@ class RacingSearch:
         )
 
     def _block_size(self, arm: int) -> int:
-        return min(max(math.ceil(GROWTH * self._schedule.n_told[arm]), 1), MAX_BLOCK)
+        return min(max(math.ceil(GROWTH * int(self._schedule.n_told[arm])), 1), MAX_BLOCK)
 
     def _count_failure(self, seen: Observation) -> None:
         arm = int(seen.arm)
@@ -293,7 +292,7 @@ class RacingSearch:
             variances=arms.variances.copy(),
             level_variance=evidence.effects.level_variance(self._problem.n_cases),
             call_variances=evidence.call_variances(arms.means),
-            n_calls=np.array(self._schedule.n_told, dtype=np.int64),
+            n_calls=self._schedule.n_told.copy(),
             n_cases=evidence.counts.astype(np.int64),
             states=tuple(arms.states),
             configurations=tuple(arms.configurations),

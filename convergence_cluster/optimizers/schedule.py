@@ -1,9 +1,14 @@
 """Which calls of each arm were made, are on their way, and come next: the shared case order, once per repeat."""
 
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from convergence_cluster.domain.calls import OutcomeKind
 
+Counts = NDArray[np.int64]
 Key = tuple[int, int, int]
 """(arm, case, repeat)."""
 
@@ -14,27 +19,43 @@ class Schedule:
     def __init__(self, order: Sequence[int], max_repeats: int) -> None:
         self._order = tuple(int(case) for case in order)
         self._length = len(self._order) * max(max_repeats, 1)
-        self._next: list[int] = []
+        self._next = np.zeros(64, dtype=np.int64)
         self._again: list[list[tuple[int, int]]] = []
+        self._has_again = np.zeros(64, dtype=bool)
         self._pending: set[Key] = set()
         self._told: set[Key] = set()
-        self.in_flight: list[int] = []
+        self._counts = np.zeros((3, 64), dtype=np.int64)
+
+    @property
+    def in_flight(self) -> Counts:
         """Calls asked for and not told yet, by arm."""
-        self.n_told: list[int] = []
+        return self._counts[0, : len(self._again)]
+
+    @property
+    def n_told(self) -> Counts:
         """Finished calls by arm, with or without a score."""
-        self.n_failed: list[int] = []
+        return self._counts[1, : len(self._again)]
+
+    @property
+    def n_failed(self) -> Counts:
         """Finished calls without a score by arm."""
+        return self._counts[2, : len(self._again)]
 
     def open(self) -> None:
         """Make room for one more arm."""
-        self._next.append(0)
+        if len(self._again) == len(self._next):
+            self._next, self._has_again = _doubled(self._next), _doubled(self._has_again)
+            self._counts = _doubled(self._counts)
         self._again.append([])
-        for counts in (self.in_flight, self.n_told, self.n_failed):
-            counts.append(0)
+
+    def left(self) -> NDArray[np.bool_]:
+        """Say of each arm whether any call of it is left to ask for."""
+        n = len(self._again)
+        return (self._next[:n] < self._length) | self._has_again[:n]
 
     def has_more(self, arm: int) -> bool:
-        """Say whether any call of the arm is left to ask for."""
-        return self._next[arm] < self._length or bool(self._again[arm])
+        """Say whether any call of one arm is left to ask for."""
+        return bool(self._next[arm] < self._length or self._has_again[arm])
 
     def take(self, arm: int, size: int) -> tuple[tuple[int, ...], int]:
         """Return an arm's next cases, at least one and at most `size`, and their repeat.
@@ -44,9 +65,10 @@ class Schedule:
         if self._again[arm]:
             repeat = self._again[arm][0][0]
             cases = [case for other, case in self._again[arm] if other == repeat][:size]
-            self._again[arm] = [pair for pair in self._again[arm] if pair[0] != repeat or pair[1] not in cases]
+            rest = [pair for pair in self._again[arm] if pair[0] != repeat or pair[1] not in cases]
+            self._again[arm], self._has_again[arm] = rest, bool(rest)
         else:
-            repeat, start = divmod(self._next[arm], len(self._order))
+            repeat, start = divmod(int(self._next[arm]), len(self._order))
             cases = list(self._order[start : start + size])
             self._next[arm] += len(cases)
         self._pending.update((arm, case, repeat) for case in cases)
@@ -63,12 +85,18 @@ class Schedule:
             self.in_flight[arm] -= 1
             if kind is OutcomeKind.SKIPPED:
                 self._again[arm].append((repeat, case))
+                self._has_again[arm] = True
                 return False
         elif kind is OutcomeKind.SKIPPED:
             return False
         if self._again[arm]:
             self._again[arm] = [pair for pair in self._again[arm] if pair != (repeat, case)]
+            self._has_again[arm] = bool(self._again[arm])
         self._told.add(key)
         self.n_told[arm] += 1
         self.n_failed[arm] += kind is not OutcomeKind.OK
         return True
+
+
+def _doubled(array: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([array, np.zeros_like(array)], axis=-1)
