@@ -23,7 +23,8 @@ def next_arm(
 ) -> int | None:
     """Return the arm to call next, or None if none is open to calls.
 
-    All arms take part in the draws; when neither leader nor challenger can be called, another challenger is drawn.
+    All arms take part in the draws. A leader that no draw beats is called itself: it proves good, or makes way. When
+    neither leader nor challenger can be called, another challenger is drawn.
     """
     callable_arms = np.flatnonzero(is_open_to_calls)
     if len(callable_arms) == 0:
@@ -32,8 +33,8 @@ def next_arm(
         return 0
     _, variances = parts.moments()
     for _ in range(_TRIES):
-        first, challenger = duel(parts, leader, within, rng)
-        share = variances[first] / max(variances[first] + variances[challenger], 1e-300)
+        first, challenger, is_beaten = duel(parts, leader, within, rng)
+        share = variances[first] / max(variances[first] + variances[challenger], 1e-300) if is_beaten else 1.0
         order = (first, challenger) if rng.random() < share else (challenger, first)
         for arm in order:
             if is_open_to_calls[arm]:
@@ -42,8 +43,8 @@ def next_arm(
     return int(callable_arms[draws.max(axis=0).argmax()])
 
 
-def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generator) -> tuple[int, int]:
-    """Return the leader and the first arm to beat it by the margin in a draw, or to come nearest to that.
+def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generator) -> tuple[int, int, bool]:
+    """Return the leader, the first arm to beat it by the margin in a draw or to come nearest, and whether any did.
 
     Needs two arms. Without a leader, the best of one draw leads.
     """
@@ -54,7 +55,7 @@ def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generat
     best = excess.max(axis=1)
     winners = np.flatnonzero(best > 0.0)
     row = int(winners[0]) if len(winners) > 0 else int(best.argmax())
-    return first, int(excess[row].argmax())
+    return first, int(excess[row].argmax()), len(winners) > 0
 
 
 def _drawn(parts: Parts, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -63,4 +64,6 @@ def _drawn(parts: Parts, rng: np.random.Generator) -> NDArray[np.float64]:
     is_wide = rng.random(shape) < parts.shares[1]
     means = np.where(is_wide, parts.means[1], parts.means[0])
     deviations = np.sqrt(parts.variances)
-    return np.asarray(means + np.where(is_wide, deviations[1], deviations[0]) * rng.standard_normal(shape))
+    draws = means + np.where(is_wide, deviations[1], deviations[0]) * rng.standard_normal(shape)
+    # No score is above 1: what a normal puts there belongs below.
+    return np.asarray(np.where(draws > 1.0, 2.0 - draws, draws))

@@ -90,8 +90,12 @@ class Surrogate:
         """
         if len(surprises) < _MIN_TEMPER:
             return
+        excess = surprises**2 - spreads
         weights = 1.0 / (spreads + self.deviation) ** 2
-        missed = float((weights * (surprises**2 - spreads)).sum() / weights.sum())
+        missed = float((weights * excess).sum() / weights.sum())
+        broad = 1.0 / (spreads + _PRIOR_VARIANCE) ** 2
+        chance = float(np.sqrt((2.0 * (broad * spreads) ** 2).sum()))
+        missed = max(missed, float((broad * excess).sum() - chance) / float(broad.sum()))
         self.deviation = max(self.deviation, min(missed, _PRIOR_VARIANCE))
 
     def draws(self, n: int, rng: np.random.Generator) -> Floats:
