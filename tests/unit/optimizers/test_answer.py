@@ -1,0 +1,114 @@
+"""The answer and the stopping rule, on beliefs written down."""
+
+import math
+
+import numpy as np
+import pytest
+
+from convergence_cluster.domain.search import (
+    ArmState,
+    Direction,
+    Objective,
+    Recommendation,
+    SearchProblem,
+    Stopping,
+    StopReason,
+)
+from convergence_cluster.domain.space import SearchSpace
+from convergence_cluster.optimizers.answer import Belief, answer, best_arm, chances, expected_gain
+from convergence_cluster.optimizers.front import MetricMeans
+from convergence_cluster.optimizers.stopping import StoppingRule, is_hopeless
+
+QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
+
+
+def _belief(means: list[float], deviations: list[float], metrics: list[float] | None = None) -> Belief:
+    n = len(means)
+    return Belief(
+        means=np.array(means),
+        variances=np.array(deviations) ** 2,
+        level_variance=0.0,
+        call_variances=np.full(n, 0.04),
+        n_calls=np.full(n, 10),
+        n_cases=np.full(n, 10),
+        states=(ArmState.ALIVE,) * n,
+        configurations=tuple({"x": k} for k in range(n)),
+        operators=("pool",) * n,
+        metrics=MetricMeans(means=np.array(metrics or means)[:, None], variances=np.full((n, 1), 1e-4)),
+    )
+
+
+def _answered(belief: Belief, objective: Objective = QUALITY) -> Recommendation:
+    return answer(
+        belief, objectives=(objective,), has_baseline=False, within=0.01, change=None, n_calls=20,
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+
+
+def test_the_probability_of_being_best_is_that_of_two_normals() -> None:
+    belief = _belief([0.6, 0.55], [0.03, 0.04])
+
+    odds = chances(belief, 0, 0.0, np.random.default_rng(0))
+
+    expected = 0.5 * (1 + math.erf(0.05 / 0.05 / 2**0.5))
+    assert odds.p_best[0] == pytest.approx(expected, abs=0.03)
+    assert odds.p_within == pytest.approx(expected, abs=0.03)
+
+
+def test_arms_not_opened_count_when_certainty_is_judged() -> None:
+    belief = _belief([0.6, 0.3], [0.001, 0.001])
+
+    odds = chances(belief, 0, 0.01, np.random.default_rng(0), (np.full(50, 0.5), np.full(50, 0.01)))
+
+    assert odds.p_within < 0.2
+
+
+def test_the_tied_are_those_that_may_be_better() -> None:
+    result = _answered(_belief([0.60, 0.58, 0.30, 0.595], [0.02, 0.02, 0.02, 0.02]))
+
+    assert result.best is not None
+    assert result.best.arm == 0
+    assert [arm.arm for arm in result.tied] == [3, 1]
+
+
+def test_the_interval_holds_nine_tenths_of_a_normal() -> None:
+    result = _answered(_belief([0.5], [0.1]))
+
+    assert result.best is not None
+    draws = 0.5 + 0.1 * np.random.default_rng(1).standard_normal(20_000)
+    share = np.mean((draws >= result.best.score.low) & (draws <= result.best.score.high))
+    assert share == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_bound_excludes_the_best_score() -> None:
+    belief = _belief([0.9, 0.6], [0.01, 0.01], metrics=[5.0, 1.0])
+    cheap = Objective(name="cost", direction=Direction.MINIMIZE, high=2.0)
+
+    assert best_arm(belief, (cheap,)) == 1
+    best = _answered(belief, cheap).best
+    assert best is not None
+    assert best.is_feasible
+
+
+def test_more_calls_gain_nothing_when_all_is_known_and_something_in_a_tie() -> None:
+    rng = np.random.default_rng(0)
+
+    assert expected_gain(_belief([0.6, 0.5], [1e-4, 1e-4]), 0, 100, rng) < 1e-6
+    assert expected_gain(_belief([0.6, 0.6], [0.1, 0.1]), 0, 100, rng) > 0.02
+
+
+def test_patience_ends_a_study_that_does_not_improve() -> None:
+    problem = SearchProblem(
+        space=SearchSpace(parameters=()), n_cases=4, objectives=(QUALITY,), stopping=Stopping(patience=2),
+        settings={"evolution": {"population_size": 10}},
+    )  # fmt: skip
+    rule = StoppingRule(problem)
+
+    verdicts = [rule.verdict(n_told=n, incumbent=0.5, p_within=0.0) for n in (20, 60, 99, 100)]
+
+    assert verdicts == [None, None, None, StopReason.PATIENCE]
+
+
+def test_a_close_rival_makes_certainty_hopeless() -> None:
+    assert is_hopeless(_belief([0.6, 0.59], [0.02, 0.02]), 0, 0.0, 0.95)
+    assert not is_hopeless(_belief([0.6, 0.4], [0.02, 0.02]), 0, 0.0, 0.95)
