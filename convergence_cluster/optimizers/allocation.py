@@ -1,10 +1,11 @@
 """Which of the arms, opened or not, gets the next calls: a leader, a Thompson-drawn challenger, and one of the two.
 
-The leader is the arm that would be recommended; a challenger is an arm that in some posterior draw beats it by more
-than the margin that matters, so that no call is spent on telling apart arms that are as good as each other. Source:
-Russo 2020, "Simple Bayesian algorithms for best-arm identification" (top-two Thompson sampling); Jourdan, Degenne &
-Kaufmann 2023, "An epsilon-best-arm identification algorithm for fixed-confidence and beyond" (empirical-best leader,
-margin); You et al. 2023, "Information-directed selection for top-two algorithms" (which of the two).
+The leader is the arm that would be recommended, or the best of one draw; a challenger is an arm that in some posterior
+draw beats it by more than the margin that matters, so that no call is spent on telling apart arms that are as good as
+each other. Source: Russo 2020, "Simple Bayesian algorithms for best-arm identification" (top-two Thompson sampling);
+Jourdan, Degenne & Kaufmann 2023, "An epsilon-best-arm identification algorithm for fixed-confidence and beyond"
+(empirical-best leader, margin); You et al. 2023, "Information-directed selection for top-two algorithms" (which of
+the two).
 """
 
 import numpy as np
