@@ -11,7 +11,8 @@ from pathlib import Path
 
 from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
 from convergence_cluster.bootstrap.confirming import confirm, set_aside
-from convergence_cluster.bootstrap.continuing import current_study
+from convergence_cluster.bootstrap.continuing import current_study, stored_study
+from convergence_cluster.bootstrap.executing import build_executor
 from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
 from convergence_cluster.bootstrap.interrupting import interruptible
 from convergence_cluster.bootstrap.pricing import CostBound
@@ -20,7 +21,6 @@ from convergence_cluster.bootstrap.reporting import build_report
 from convergence_cluster.bootstrap.runner import RunnerFactory, build_plan, build_prices
 from convergence_cluster.bootstrap.sandboxes import with_sandbox
 from convergence_cluster.bootstrap.searching import dump_legacy
-from convergence_cluster.dispatch.in_process import InProcessExecutor
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import NotFound
 from convergence_cluster.domain.search import StopReason
@@ -77,7 +77,10 @@ class Control:
         self.check(study)
         with self._database() as database:
             studies = Studies(database)
-            found = None if is_new else studies.find_unfinished(name=study.spec.api.name, digest=study.digest)
+            found = studies.find_unfinished(name=study.spec.api.name, digest=study.digest)
+            if found is not None and is_new:
+                studies.set_state(found.id, StudyState.CANCELLED, now_s=self._clock.now_s())
+                found = None
             record = found or self._create(studies, study, source)
             return self._sit(database, record, study, listener=listener, is_resumed=found is not None)
 
@@ -99,11 +102,11 @@ class Control:
 
         Raises:
             NotFound: there is no such study.
-            Conflict: its file changed since.
+            Conflict: the program decides otherwise now than when the study ran.
         """
         with self._database() as database:
             record = self._find(database, study_id, needs_unfinished=False)
-            study = current_study(record)
+            study = stored_study(record)
             assembly = assemble(
                 study,
                 record,
@@ -118,9 +121,15 @@ class Control:
             return build_report(assembly, study, record, reason, finished_at_s=record.updated_at_s), study
 
     def studies(self) -> tuple[StudyRecord, ...]:
-        """Return the newest studies, newest first."""
+        """Return the newest studies, newest first; one whose process is gone is interrupted."""
         with self._database() as database:
-            return Studies(database).list()
+            leases, now_s = Leases(database), self._clock.now_s()
+            return tuple(
+                replace(record, state=StudyState.INTERRUPTED)
+                if record.state is StudyState.RUNNING and leases.holder(record.id, now_s=now_s) is None
+                else record
+                for record in Studies(database).list()
+            )
 
     def check(self, study: LoadedStudy) -> None:
         """Refuse what could not run, before anything is spent.
@@ -187,8 +196,9 @@ class Control:
             with ExitStack() as stack:
                 reachable = stack.enter_context(with_sandbox(study))
                 housekeeping = self._housekeeping(study, listener, lambda: self._renew(leases, record, token))
-                journal = self._journal(database, record, study, token)
-                assembly = self._assemble(record, reachable, journal=journal, housekeeping=housekeeping, stack=stack)
+                assembly = self._assemble(
+                    database, record, reachable, token=token, housekeeping=housekeeping, stack=stack
+                )
                 reason = self._drive(assembly, reachable, housekeeping)
             state = StudyState.INTERRUPTED if reason in {None, StopReason.PROVIDER} else StudyState.FINISHED
             ended_s = self._clock.now_s()
@@ -220,21 +230,18 @@ class Control:
 
     def _assemble(
         self,
+        database: Database,
         record: StudyRecord,
         study: LoadedStudy,
         *,
-        journal: StudyJournal,
+        token: int,
         housekeeping: Housekeeping,
         stack: ExitStack,
     ) -> Assembly:
         budget = Budget(clock=self._clock, usd=study.spec.budget.usd, calls=study.max_calls, time_s=_time_s(study))
-        factory = RunnerFactory(study, environ=self._environ, meter=budget, clock=self._clock)
-        executor = InProcessExecutor(
-            open_runner=factory.open,
-            close_runner=factory.close,
-            parallelism=study.spec.optimization.execution.parallel_workers,
-        )
+        executor = build_executor(study, environ=self._environ, meter=budget, clock=self._clock)
         stack.callback(executor.close)
+        journal = self._journal(database, record, study, token)  # while a child process starts
         bound = self._bound(study)
         if study.holdout:
             set_aside(study, budget, bound)

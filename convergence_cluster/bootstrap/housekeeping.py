@@ -59,6 +59,7 @@ class Housekeeping:
         """Start counting this sitting."""
         self._began_s = self._shown_s = self._recorded_s = self._clock.monotonic_s()
         self._n_before = coordinator.accounts.n_calls
+        self._renew()
 
     def __call__(self, coordinator: Coordinator) -> None:
         """Show and record what is due."""

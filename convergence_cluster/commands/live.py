@@ -120,7 +120,7 @@ def _line(progress: Progress) -> str:
         f"{progress.calls_per_s:.0f}/s",
         f"{progress.recommendation.n_arms} arms, {progress.recommendation.n_alive} alive",
         f"best {_score(best)}" if best else "no score yet",
-        f"P(best) {progress.recommendation.p_within:.2f}" if best else "",
+        f"sure {progress.recommendation.p_within:.0%}" if best else "",
         _left(progress),
     ]
     return "  ".join(part for part in parts if part)
@@ -140,7 +140,7 @@ def _table(progress: Progress) -> Table:
         table.add_row("best so far", f"[bold]{_score(answer.best)}[/bold]  arm {answer.best.arm}")
         for name, value in answer.best.configuration.items():
             table.add_row("", f"{name} = {_short(value)}")
-        table.add_row("how sure", f"best within 1 %: {answer.p_within:.0%}, {len(answer.tied)} tied")
+        table.add_row("how sure", f"{answer.p_within:.0%}, {len(answer.tied)} tied")
     return table
 
 

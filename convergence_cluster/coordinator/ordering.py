@@ -59,8 +59,8 @@ class AsTheyCome:
         self._finished: list[CallOutcome] = []
 
     def window(self, n_workers: int) -> int:
-        """Return the calls on the wire and a quarter as many behind them, so that no slot idles while it decides."""
-        return n_workers + n_workers // 4
+        """Return the calls on the wire and half as many behind them, so that no slot idles while it decides."""
+        return n_workers + n_workers // 2
 
     def ask(self, block: Block) -> None:
         """Note a block that the search asked for."""

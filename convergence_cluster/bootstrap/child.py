@@ -1,0 +1,27 @@
+"""The process that runs a study's calls beside the coordinator: `python -m convergence_cluster.bootstrap.child FD`."""
+
+import os
+import sys
+
+from convergence_cluster.bootstrap.runner import RunnerFactory
+from convergence_cluster.dispatch.in_child import ChildEnd
+from convergence_cluster.domain.clock import SystemClock
+from convergence_cluster.metering.retry import silence_stamina
+from convergence_cluster.spec.portable import unpack
+
+
+def main() -> None:
+    """Serve the parent at the inherited socket."""
+    silence_stamina()
+    end, order = ChildEnd.open(int(sys.argv[1]))
+    study = unpack(order)
+    factory = RunnerFactory(study, environ=os.environ, meter=end, clock=SystemClock())
+    end.serve(
+        open_runner=factory.open,
+        close_runner=factory.close,
+        parallelism=study.spec.optimization.execution.parallel_workers,
+    )
+
+
+if __name__ == "__main__":
+    main()
