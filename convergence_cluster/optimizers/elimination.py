@@ -1,13 +1,17 @@
-"""Which arms are clearly beaten."""
+"""Which arms are clearly beaten, and which cannot run."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convergence_cluster.domain.calls import OutcomeKind
 
 Z_OWN = 3.0
 """Least standard errors, by the arms' own calls alone, between a beaten arm and the leader."""
 Z_POSTERIOR = 3.719
 """Least posterior standard deviations: a chance of 1e-4 to beat the leader, small enough for many looks."""
 MIN_CASES = 2
+MIN_FAILED = 4
+"""Calls after which an arm is out when more than half of them gave no score."""
 
 Floats = NDArray[np.float64]
 
@@ -27,3 +31,8 @@ def beaten(
     gone: NDArray[np.bool_] = (z_posterior > Z_POSTERIOR) & (z_own > Z_OWN)
     gone[leader] = False
     return gone
+
+
+def cannot_run(kind: OutcomeKind, n_calls: int, n_failed: int) -> bool:
+    """Say whether an arm is out, from how its last call ended and how many of its calls gave no score."""
+    return kind is OutcomeKind.INFEASIBLE or (n_calls >= MIN_FAILED and 2 * n_failed > n_calls)

@@ -10,6 +10,8 @@ from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
 
 MAX_ELITES = 8
+TRUSTED_ELITES = 3
+"""So many elites are opened before any has to prove itself against other arms."""
 BASELINE_SHARE = 0.25
 """The baseline gets at least this part of the leader's calls while the change is not clear."""
 CLEAR = 3.0
@@ -28,6 +30,18 @@ def openings(problem: SearchProblem, *, with_elites: bool) -> list[tuple[str, Co
     if problem.baseline is not None:
         wanted.append(("baseline", problem.baseline))
     return wanted
+
+
+def is_elite_worth_it(arms: Arms, evidence: Evidence) -> bool:
+    """Say whether to open a further elite: the first few always, then no faster than others and while one leads."""
+    n_elites = sum(birth.operator == "elite" for birth in arms.births)
+    if n_elites < TRUSTED_ELITES:
+        return True
+    known = evidence.counts > 0
+    if not known.any():
+        return False
+    leader = arms.births[int(np.where(known, arms.means, -np.inf).argmax())].operator
+    return leader == "elite" and arms.n - n_elites >= n_elites
 
 
 def baseline_lags(arms: Arms, evidence: Evidence, schedule: Schedule) -> bool:

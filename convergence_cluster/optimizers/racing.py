@@ -24,13 +24,13 @@ from convergence_cluster.optimizers.candidates import BredCandidates, Candidates
 from convergence_cluster.optimizers.change import paired_change
 from convergence_cluster.optimizers.design import Design
 from convergence_cluster.optimizers.deviations import joined
-from convergence_cluster.optimizers.elimination import beaten
+from convergence_cluster.optimizers.elimination import beaten, cannot_run
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.front import surely_broken, violation
 from convergence_cluster.optimizers.genome import Codec
 from convergence_cluster.optimizers.metrics import Metrics, no_metrics
 from convergence_cluster.optimizers.model import Model
-from convergence_cluster.optimizers.openings import baseline_lags, credit, openings
+from convergence_cluster.optimizers.openings import baseline_lags, credit, is_elite_worth_it, openings
 from convergence_cluster.optimizers.order import case_order
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
@@ -38,8 +38,7 @@ from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, e
 
 N_PILOTS = 4
 """The first arms get `MAX_FIRST` cases whatever is believed, so that noise and case effects can be told apart."""
-MAX_FIRST = 4
-MAX_BLOCK = 16
+MAX_FIRST, MAX_BLOCK = 4, 16
 GROWTH = 0.5
 """A block has at most this part of the calls that its arm has had."""
 REFRESH = 0.03
@@ -47,8 +46,6 @@ REFRESH = 0.03
 MIN_REFRESH = 4
 N_PARENTS = 20
 MARGIN = 0.5  # of the margin that the study asks for: a challenger has to beat the leader by that
-MIN_FAILED = 4
-"""Calls after which an arm is out when more than half of them gave no score."""
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +53,7 @@ Floats = NDArray[np.float64]
 class RacingSearch:
     """An `Optimizer`: Thompson sampling over raced arms and modelled candidates.
 
-    `problem.settings["ablate"]` may name parts to switch off: racing, pairing, surrogate, evolution, policy, legacy.
+    `problem.settings["ablate"]` may switch off: racing, pairing, surrogate, interplay, evolution, policy, legacy.
     """
 
     def __init__(self, problem: SearchProblem) -> None:
@@ -106,8 +103,11 @@ class RacingSearch:
         choice = self._choose()
         if choice is None:
             self._rng.bit_generator.state = state
-            is_waiting = bool(self._schedule.in_flight.any())
-            return None if is_waiting else ending(self._arms.states, is_judged=self._problem.stopping.enabled)
+            return (
+                None
+                if self._schedule.in_flight.any()
+                else ending(self._arms.states, is_judged=self._problem.stopping.enabled)
+            )
         if choice >= self._arms.n:
             return self._open(self._candidates.take(choice - self._arms.n))
         return self._block(choice, self._block_size(choice))
@@ -127,7 +127,9 @@ class RacingSearch:
                     self._metrics.add(seen.arm, seen.case, seen.objectives)
                 touched.add(seen.arm)
             else:
-                self._count_failure(seen)
+                arm = int(seen.arm)
+                if cannot_run(seen.kind, int(self._schedule.n_told[arm]), int(self._schedule.n_failed[arm])):
+                    self._arms.retire(arm, ArmState.OUT)
         for arm in touched:
             self._arms.learn(arm, self._model.deviations, self._evidence)
         if self._n_told >= self._due:
@@ -158,6 +160,8 @@ class RacingSearch:
     def _forced(self) -> Block | None:
         """Open the baseline and the elites, then keep the baseline comparable with the leader."""
         while self._wanted:
+            if self._wanted[-1][0] == "elite" and not is_elite_worth_it(self._arms, self._evidence):
+                break
             operator, configuration = self._wanted.pop()
             proposal = self._candidates.claim(configuration)
             if proposal is None and operator == "baseline":
@@ -208,6 +212,7 @@ class RacingSearch:
         return self._block(arm, size)
 
     def _block(self, arm: int, size: int) -> Block:
+        size = self._problem.n_cases if "racing" in self._ablated else size
         cases, repeat = self._schedule.take(arm, size)
         return Block(
             arm=ArmId(arm),
@@ -219,12 +224,6 @@ class RacingSearch:
 
     def _block_size(self, arm: int) -> int:
         return min(max(math.ceil(GROWTH * int(self._schedule.n_told[arm])), 1), MAX_BLOCK)
-
-    def _count_failure(self, seen: Observation) -> None:
-        arm = int(seen.arm)
-        n, failed = self._schedule.n_told[arm], self._schedule.n_failed[arm]
-        if seen.kind is OutcomeKind.INFEASIBLE or (n >= MIN_FAILED and 2 * failed > n):
-            self._arms.retire(arm, ArmState.OUT)
 
     def _refresh(self) -> None:
         """Fit case effects, noise and model anew; retire the beaten; choose the shortlist; decide whether to stop."""

@@ -247,6 +247,17 @@ def test_elites_are_opened_after_the_baseline_best_first() -> None:
     assert blocks[1].configuration == {"model": "m3", "level": 2}
 
 
+@pytest.mark.parametrize(("model", "n_opened"), [("m0", 3), ("m3", 5)])
+def test_elites_that_mislead_are_dropped_and_good_ones_are_all_tried(model: str, n_opened: int) -> None:
+    elites = tuple(Elite(configuration={"model": model, "level": level}, score=0.9, n_calls=100) for level in range(5))
+    search = RacingSearch(_problem(n_cases=200, legacy=Legacy(elites=elites), stopping=Stopping(enabled=False)))
+
+    blocks, _ = _run(search, lambda c, *_: _quality(c), 200)
+
+    opened = {block.arm for block in blocks if block.operator == "elite"}
+    assert len(opened) == n_opened
+
+
 def test_bounds_decide_what_is_recommended() -> None:
     objectives = (QUALITY, Objective(name="cost", direction=Direction.MINIMIZE, high=0.25))
     search = RacingSearch(_problem(objectives=objectives))
