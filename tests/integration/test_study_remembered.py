@@ -51,11 +51,12 @@ def test_the_answer_and_the_baseline_are_compared_on_cases_the_search_never_saw(
 
     books = folder.books()
     held_out = {key[1]: 0 for key in books.calls if key[2] >= 30}
-    asked = {(body[0], case) for kind, body in books.events if kind == "asked" for case in body[1]}
+    asked = [(body[3], case) for kind, body in books.events if kind == "asked" for case in body[1]]
     assert found.code == 0, found.err
     assert len(held_out) == 2
     assert sum(key[2] >= 30 for key in books.calls) == 20
-    assert max(case for _, case in asked) < 30
+    assert max(case for operator, case in asked if operator != "holdout") < 30
+    assert sorted(case for operator, case in asked if operator == "holdout") == sorted([*range(30, 40)] * 2)
     assert re.search(r"Holdout: +\S+", found.out)
     assert books.n_attempts == server.books()["requests"]
 
