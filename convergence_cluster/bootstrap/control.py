@@ -14,7 +14,7 @@ from convergence_cluster.bootstrap.confirming import confirm, set_aside
 from convergence_cluster.bootstrap.continuing import current_study, stored_study
 from convergence_cluster.bootstrap.executing import build_executor
 from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
-from convergence_cluster.bootstrap.interrupting import interruptible
+from convergence_cluster.bootstrap.interrupting import draining, interruptible
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.remembering import Memory
 from convergence_cluster.bootstrap.reporting import build_report
@@ -39,6 +39,7 @@ from convergence_cluster.storage.optuna_trials import open_trials
 from convergence_cluster.storage.studies import Studies, StudyRecord, StudyState
 
 _LEASE_S = 60.0
+_DRAIN_S = 30.0
 _S_PER_MINUTE = 60.0
 _BUDGETS = frozenset({StopReason.BUDGET_USD, StopReason.BUDGET_CALLS, StopReason.BUDGET_TIME})
 _READER = -1
@@ -259,7 +260,7 @@ class Control:
     def _drive(self, assembly: Assembly, study: LoadedStudy, housekeeping: Housekeeping) -> StopReason | None:
         coordinator = assembly.coordinator
         housekeeping.begin(coordinator)
-        with interruptible(coordinator):
+        with interruptible(coordinator), draining(coordinator, _DRAIN_S):
             reason = coordinator.run()
             if study.holdout and reason not in {None, StopReason.PROVIDER}:
                 assembly.budget.give_back()

@@ -1,12 +1,13 @@
-"""Ctrl-C: the first drains and saves, the second stops at once."""
+"""How a sitting ends early: Ctrl-C once drains and saves, twice stops at once; a fault of ours drains too."""
 
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.domain.errors import LeaseLost
 
 
 @contextmanager
@@ -30,3 +31,16 @@ def interruptible(coordinator: Coordinator) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def draining(coordinator: Coordinator, timeout_s: float) -> Iterator[None]:
+    """When the block fails (a full disk, a closed terminal), write down the calls on the wire, then let it fail."""
+    try:
+        yield
+    except LeaseLost:
+        raise
+    except Exception:
+        with suppress(Exception):  # the first error is the one to tell
+            coordinator.drain(timeout_s)
+        raise

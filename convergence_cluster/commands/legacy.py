@@ -10,9 +10,10 @@ from pathlib import Path
 
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.remembering import open_legacy
+from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.reports.cells import cell
 from convergence_cluster.reports.wording import configuration_text
-from convergence_cluster.settings import read_settings
+from convergence_cluster.settings import Settings, read_settings
 from convergence_cluster.storage.legacy import LegacyStore
 from convergence_cluster.storage.legacy_files import (
     AUDIT_COLUMNS,
@@ -43,6 +44,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what the verb says."""
     settings = read_settings(read_environment(Path.cwd(), os.environ))
+    try:
+        return _run(options, settings)
+    except OSError as error:
+        raise ConvergenceError(f"{error.filename or options.output} cannot be written: {error.strerror}") from error
+
+
+def _run(options: argparse.Namespace, settings: Settings) -> int:
     with open_legacy(options.file or settings.legacy_path) as store:
         match options.verb:
             case "list":

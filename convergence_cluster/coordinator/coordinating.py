@@ -102,6 +102,14 @@ class Coordinator:
             self._absorb(self._executor.collect(_POLL_S))
             self._on_absorbed(self)
 
+    def drain(self, timeout_s: float) -> None:
+        """After a failure of ours: send nothing more, and write down what comes back within `timeout_s` seconds."""
+        self.stop()
+        self._executor.cancel()
+        deadline_s = self._clock.monotonic_s() + timeout_s
+        while self._on_wire and self._clock.monotonic_s() < deadline_s:
+            self._book(self._executor.collect(_POLL_S), events=())
+
     def run_extra(self, blocks: Sequence[Block]) -> None:
         """Run blocks that no search asked for, as far as the budget goes; return when they have finished."""
         calls = [call for block in blocks for call in self._calls(block) if call.key not in self.outcomes]

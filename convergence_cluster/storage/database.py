@@ -120,8 +120,8 @@ def _database(engine: Engine) -> Database:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise ConvergenceError(f"{url!r} is not a database URL; expected {_EXAMPLES}.") from error
+    except (ArgumentError, ValueError) as error:
+        raise ConvergenceError(f"This is not a database URL; expected {_EXAMPLES}.") from error
     match parsed.get_backend_name():
         case "sqlite":
             return _sqlite_file(parsed)

@@ -45,6 +45,7 @@ class Bench:
         n_arms: int = 30,
         parallelism: int = 4,
         is_scaled: bool = False,
+        on_absorbed: Callable[[Coordinator], None] = lambda _: None,
     ) -> None:
         self.journal = journal or MemoryJournal()
         self.executor = ShufflingExecutor(outcome, seed=executor_seed)
@@ -63,6 +64,7 @@ class Bench:
             bound_usd=lambda _configuration, _case: 0.02,
             clock=self.clock,
             parallelism=parallelism,
+            on_absorbed=on_absorbed,
         )
 
     def resume(self) -> tuple[Call, ...]:
@@ -317,3 +319,18 @@ def test_the_trajectory_is_the_same_after_a_replay() -> None:
 
 def _keys(event: Asked) -> list[tuple[int, int, int]]:
     return [(event.block.arm, case, event.block.repeat) for case in event.block.cases]
+
+
+def test_after_a_fault_of_ours_what_is_on_the_wire_is_still_written_down() -> None:
+    def fail(coordinator: Coordinator) -> None:
+        if coordinator.accounts.n_calls > 10:
+            raise BrokenPipeError
+
+    bench = Bench(n_arms=100, on_absorbed=fail)
+
+    with pytest.raises(BrokenPipeError):
+        bench.coordinator.run()
+    bench.coordinator.drain(60.0)
+
+    assert bench.coordinator.n_in_flight == 0
+    assert {call.key for call in bench.executor.sent} == set(bench.journal.outcomes)
