@@ -64,7 +64,7 @@ class Execution(Section):
     """The API always answers the same to the same call, so no call is repeated."""
     reproducible: bool = False
     """Learn from calls in the order in which they were asked for, so that the same seed and the same answers give the
-    same history on any number of workers. Costs some speed where calls differ in length."""
+    same history on any number of workers up to 16. Costs some speed where calls differ in length."""
     max_repeats: Annotated[Count, Field(le=1000)] | None = None
     """How often one configuration may be called on one case. Default: 1 where `deterministic`, else 25; only
     a tie between configurations takes more than one."""
