@@ -4,12 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from convergence_cluster.bootstrap.answers import RecordedSearch
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.searching import ScoredMetrics, build_optimizer, parse_legacy
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome
-from convergence_cluster.coordinator.protocols import Executor, Journal
+from convergence_cluster.coordinator.protocols import Executor, Journal, Optimizer
 from convergence_cluster.coordinator.replaying import replay, unknown_entries
 from convergence_cluster.domain.calls import Call
 from convergence_cluster.domain.clock import Clock
@@ -43,21 +44,24 @@ def assemble(
     clock: Clock,
     executor: Executor,
     on_absorbed: Callable[[Coordinator], None] = lambda _: None,
+    recorded: str | None = None,
     books_unknown: bool = True,
 ) -> Assembly:
     """Return the coordinator of a study, replayed; `books_unknown` writes down what a crash may have hidden.
+
+    With a `recorded` answer the study is only looked at: nothing is decided again.
 
     Raises:
         Conflict: the search would decide otherwise than the journal says.
     """
     metrics = ScoredMetrics(study)
     observer = Observer(metrics, study.objectives)
-    began = json.loads(record.spec_json)
-    problem = to_search_problem(unpack(began["study"]), legacy=parse_legacy(began["legacy"]))
+    history = journal.read()
+    search = _search(study, record) if recorded is None else RecordedSearch(recorded, history)
     execution = study.spec.optimization.execution
     coordinator = Coordinator(
         study=record.id,
-        optimizer=build_optimizer(study, problem),
+        optimizer=search,
         executor=executor,
         journal=journal,
         observer=observer,
@@ -68,11 +72,18 @@ def assemble(
         parallelism=execution.parallel_workers,
         on_absorbed=on_absorbed,
     )
-    history = journal.read()
     missing = replay(coordinator, history, observer=observer, budget=budget)
     if missing and books_unknown:
         _book_unknown(coordinator, missing, journal=journal, budget=budget, at_s=clock.now_s())
+    if isinstance(search, RecordedSearch):
+        coordinator.trajectory.points = search.points
     return Assembly(coordinator=coordinator, budget=budget, metrics=metrics, history=history)
+
+
+def _search(study: LoadedStudy, record: StudyRecord) -> Optimizer:
+    began = json.loads(record.spec_json)
+    problem = to_search_problem(unpack(began["study"]), legacy=parse_legacy(began["legacy"]))
+    return build_optimizer(study, problem)
 
 
 def _book_unknown(

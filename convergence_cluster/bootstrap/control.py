@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from convergence_cluster.bootstrap.answers import dump_answer
 from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
 from convergence_cluster.bootstrap.confirming import confirm, set_aside
 from convergence_cluster.bootstrap.continuing import current_study, stored_study
@@ -116,6 +117,7 @@ class Control:
                 bound=self._bound(study),
                 clock=self._clock,
                 executor=NoExecutor(),
+                recorded=Studies(database).answer(record.id),
                 books_unknown=False,
             )
             reason = StopReason(record.reason) if record.reason else None
@@ -193,6 +195,7 @@ class Control:
         token = leases.claim(record.id, _me(), ttl_s=_LEASE_S, now_s=self._clock.now_s())
         state, reason, ended_s = StudyState.INTERRUPTED, None, None
         studies.set_state(record.id, StudyState.RUNNING, now_s=self._clock.now_s(), token=token)
+        studies.set_answer(record.id, None)
         try:
             with ExitStack() as stack:
                 reachable = stack.enter_context(with_sandbox(study))
@@ -204,6 +207,7 @@ class Control:
             state = StudyState.INTERRUPTED if reason in {None, StopReason.PROVIDER} else StudyState.FINISHED
             ended_s = self._clock.now_s()
             report = build_report(assembly, study, record, reason, finished_at_s=ended_s)
+            studies.set_answer(record.id, dump_answer(report.recommendation, assembly.coordinator.trajectory.points))
             if state is StudyState.FINISHED:
                 Memory(study, self._settings, self._clock).save(
                     record, report, assembly.coordinator.optimizer.learned()

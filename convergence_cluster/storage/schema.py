@@ -66,6 +66,14 @@ studies = Table(
     Index("convergence_studies_by_name", "owner", "name"),
 )
 
+answers = Table(
+    "convergence_answers",
+    metadata,
+    Column("study", Text, primary_key=True),
+    _owner(),
+    Column("body", Text, nullable=False),
+)
+
 leases = Table(
     "convergence_leases",
     metadata,

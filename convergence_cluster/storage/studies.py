@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, delete, func, insert, select, update
 
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.errors import Conflict, NotFound
 from convergence_cluster.domain.identity import StudyId
 from convergence_cluster.storage.database import Database
 from convergence_cluster.storage.leases import check_fence
-from convergence_cluster.storage.schema import LOCAL_OWNER, calls, ledger, studies
+from convergence_cluster.storage.schema import LOCAL_OWNER, answers, calls, ledger, studies
 
 _MAX_NAME = 40
 _N_SHOWN = 5
@@ -141,6 +141,19 @@ class Studies:
             n_changed = connection.execute(change).rowcount
         if n_changed == 0:
             raise NotFound(f"There is no study {study!r} in {self._database.name}.")
+
+    def set_answer(self, study: str, body: str | None) -> None:
+        """Keep the answer of an ended study as text, in place of any before; None: there is none any more."""
+        with self._database.write() as connection:
+            connection.execute(delete(answers).where(answers.c.study == study, answers.c.owner == self._owner))
+            if body is not None:
+                connection.execute(insert(answers).values(study=study, owner=self._owner, body=body))
+
+    def answer(self, study: str) -> str | None:
+        """Return what `set_answer` kept, or None."""
+        query = select(answers.c.body).where(answers.c.study == study, answers.c.owner == self._owner)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar_one_or_none()
 
     def _query(self) -> Select[Any]:
         n_calls = (
