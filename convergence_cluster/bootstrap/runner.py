@@ -4,42 +4,21 @@ import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
+from convergence_cluster.bootstrap.providers import build_provider, default_fields
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.evaluators.custom import CustomEvaluator
 from convergence_cluster.evaluators.measured import MEASURED
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.metering.retry import RetryPolicy
-from convergence_cluster.providers.credentials import Auth, AuthKind
-from convergence_cluster.providers.generic import CostTerm, GenericProvider, RequestRule, ResponseRule
-from convergence_cluster.providers.http import Endpoint, HttpTransport, proxy_of
-from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
-from convergence_cluster.providers.routing import RoutedProvider
 from convergence_cluster.spec.environment import needed_environment, resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
-from convergence_cluster.spec.schema_api import ApiSection
-from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.telemetry import redactor, secrets_of
-from convergence_cluster.trials.protocols import Evaluator, Meter, Provider
+from convergence_cluster.trials.protocols import Evaluator, Meter
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
-
-_PER_MILLION = 1e-6
-_CHAT = frozenset({"openai", "groq", "together", "mistral", "openrouter", "ollama", "vllm"})
-_CHAT_HOSTS = {
-    "api.openai.com": "openai",
-    "api.groq.com": "groq",
-    "api.together.ai": "together",
-    "api.together.xyz": "together",
-    "api.mistral.ai": "mistral",
-    "openrouter.ai": "openrouter",
-}
-_CHAT_PATH = "/chat/completions"
-_NOT_YET = "is not built in yet; describe it with provider: http (request.body, response.result_field, ...)"
 
 
 class RunnerFactory:
@@ -97,86 +76,8 @@ def build_plan(study: LoadedStudy, evaluators: Sequence[Evaluator] = ()) -> Tria
         measured=tuple(dict.fromkeys(metric.name for metric in study.metrics if metric.name in MEASURED)),
         retry=RetryPolicy(max_retries=study.spec.optimization.execution.max_retries),
         prompts=study.prompts,
-        fixed=body if isinstance(body, Mapping) else {},
+        fixed={**default_fields(study), **(body if isinstance(body, Mapping) else {})},
         keeps_answers=study.spec.output.save_answers,
-    )
-
-
-def provider_kind(api: ApiSection, url: str) -> str:
-    """Return which wire format an endpoint speaks: what the study says, else by host or path, else `http`."""
-    if api.provider is not None:
-        return api.provider
-    parts = urlsplit(url)
-    by_host = _CHAT_HOSTS.get(parts.hostname or "")
-    return by_host or ("openai" if parts.path.endswith(_CHAT_PATH) else "http")
-
-
-def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Provider:
-    """Return the provider of a study; for `api.models`, one that routes by the parameter `model`.
-
-    Raises:
-        SpecError: the provider is not built in, or the endpoint names a variable that is not set.
-    """
-    api = study.spec.api
-    urls = [api.endpoint] if api.endpoint else [model.endpoint for model in (api.models or {}).values()]
-    proxy_url = proxy_of(resolve_endpoint(urls[0], environ), environ)
-    transport = HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url)
-
-    def build(endpoint: str) -> Provider:
-        return _build_one(api, resolve_endpoint(endpoint, environ), transport, clock)
-
-    if api.models is None:
-        assert api.endpoint is not None
-        return build(api.endpoint)
-    by_model = {name: build(model.endpoint) for name, model in api.models.items()}
-    return RoutedProvider(by_model, default=build(api.endpoint) if api.endpoint else None, close=transport.close)
-
-
-def _build_one(api: ApiSection, url: str, transport: HttpTransport, clock: Clock) -> Provider:
-    endpoint = Endpoint(
-        url=url,
-        method=api.request.method,
-        headers={} if provider_kind(api, url) == "http" else dict(api.request.headers),
-        timeout_s=api.request.timeout_seconds,
-        auth=_auth(api),
-    )
-    kind = provider_kind(api, url)
-    if kind in _CHAT:
-        body = api.request.body if isinstance(api.request.body, Mapping) else {}
-        rule = ChatRule(body=body, result=api.response.result_field)
-        return OpenAIChatProvider(transport=transport, endpoint=endpoint, clock=clock, rule=rule)
-    if kind != "http":
-        raise SpecError(f"api.provider: {kind!r} {_NOT_YET}")
-    request = RequestRule(
-        body=api.request.body, query=dict(api.request.query) or None, headers=dict(api.request.headers) or None
-    )
-    response = _response_rule(api.response)
-    return GenericProvider(transport=transport, endpoint=endpoint, clock=clock, request=request, response=response)
-
-
-def _auth(api: ApiSection) -> Auth:
-    auth = api.auth
-    if auth.type == "oauth":
-        raise SpecError("api.auth.type: 'oauth' is not built in yet; fetch a token yourself and use type: bearer")
-    return Auth(
-        kind=AuthKind(auth.type),
-        token_env=auth.token_env,
-        header_name=auth.header_name,
-        username=auth.username or "",
-        username_env=auth.username_env,
-        password_env=auth.password_env,
-    )
-
-
-def _response_rule(response: ResponseSection) -> ResponseRule:
-    return ResponseRule(
-        result=response.result_field,
-        usage=None if response.usage is None else response.usage.rule(),
-        cost=tuple(CostTerm(path=term.path, usd_per_unit=term.usd_per_unit) for term in response.cost),
-        error=response.error_field,
-        success_when=response.success_rule(),
-        model=response.model or "model",
-        finish=response.finish,
     )
 
 

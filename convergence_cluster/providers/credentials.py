@@ -22,6 +22,8 @@ class AuthKind(StrEnum):
     BEARER = "bearer"
     API_KEY = "api_key"
     BASIC = "basic"
+    OAUTH = "oauth"
+    """A token by client credentials; `oauth.TokenCache` fetches it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +38,11 @@ class Auth:
     username: str = ""
     username_env: str | None = None
     password_env: str | None = None
+    token_url: str | None = None
+    """For `oauth` only, as the rest."""
+    client_id_env: str | None = None
+    client_secret_env: str | None = None
+    scope: str | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -78,17 +85,39 @@ def resolve(auth: Auth, environ: Mapping[str, str]) -> Credentials:
             return NO_CREDENTIALS
         case AuthKind.BEARER:
             token = _read(auth.token_env, environ)
-            return _credentials("Authorization", f"Bearer {token}", token)
+            return bearer(token)
         case AuthKind.API_KEY:
             token = _read(auth.token_env, environ)
             return _credentials(auth.header_name, token, token)
         case AuthKind.BASIC:
             username = _read(auth.username_env, environ) if auth.username_env else auth.username
             password = _read(auth.password_env or auth.token_env, environ)
-            pair = base64.b64encode(f"{username}:{password}".encode()).decode()
-            return _credentials("Authorization", f"Basic {pair}", password, pair)
+            return _basic(username, password)
+        case AuthKind.OAUTH:
+            raise ProviderStopError("a token of type oauth is fetched first; it cannot be read from the environment")
         case _:
             assert_never(auth.kind)
+
+
+def client_of(auth: Auth, environ: Mapping[str, str]) -> Credentials:
+    """Return what a token endpoint is asked with: client id and secret, encoded as RFC 6749, 2.3.1 says.
+
+    Raises:
+        ProviderStopError: an environment variable is missing, empty or cannot stand in a header.
+    """
+    secret = _read(auth.client_secret_env, environ)
+    client = _basic(quote(_read(auth.client_id_env, environ), safe=""), quote(secret, safe=""))
+    return Credentials(client.headers, (*client.secrets, *_forms(secret)))
+
+
+def bearer(token: str) -> Credentials:
+    """Return what to send with a token."""
+    return _credentials("Authorization", f"Bearer {token}", token)
+
+
+def _basic(username: str, password: str) -> Credentials:
+    pair = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return _credentials("Authorization", f"Basic {pair}", password, pair)
 
 
 def _read(name: str | None, environ: Mapping[str, str]) -> str:
@@ -101,10 +130,15 @@ def _read(name: str | None, environ: Mapping[str, str]) -> str:
 
 
 def _credentials(header: str, value: str, *secrets: str) -> Credentials:
+    return Credentials({header: value}, _forms(*secrets))
+
+
+def _forms(*secrets: str) -> tuple[str, ...]:
+    """Return every form in which secrets could come back, the longest first."""
     forms = {
         form
         for secret in secrets
         for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])
         if len(form) >= _MIN_SECRET_CHARS
     }
-    return Credentials({header: value}, tuple(sorted(forms, key=len, reverse=True)))
+    return tuple(sorted(forms, key=len, reverse=True))

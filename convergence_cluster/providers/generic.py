@@ -9,7 +9,7 @@ from convergence_cluster.domain.calls import Answer, Finish, Request, Usage
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.providers.faults import fault, message_of
+from convergence_cluster.providers.faults import fault, message_of, status_in
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.paths import compile_path
 from convergence_cluster.providers.templates import Render, Scope, compile_json, scope_of
@@ -179,7 +179,7 @@ class ResponseReader:
         document = {"status": reply.status, "headers": reply.headers, "body": body}
         is_success = self._success is None or bool(self._success(document))
         if error or not is_success:
-            raise fault_in_body(reply, body, message_of(error), request, now_s)
+            raise fault_in_body(reply, body, request, now_s, message=message_of(error))
 
     def _read_usage(self, body: Json) -> Usage | None:
         if self._counts:
@@ -195,19 +195,27 @@ class ResponseReader:
         return sum(known) if known and len(known) == len(terms) else None
 
 
-def fault_in_body(reply: Reply, body: Json, message: str, request: Request, now_s: float) -> ConvergenceError:
+def fault_in_body(
+    reply: Reply,
+    body: Json,
+    request: Request,
+    now_s: float,
+    *,
+    message: str = "",
+    aliases: Mapping[str, str] | None = None,
+) -> ConvergenceError:
     """Return what to raise for an answer that says by its body that it is none."""
-    error = body.get("error") if isinstance(body, Mapping) else None
-    code = error.get("code") if isinstance(error, Mapping) else None
-    if isinstance(code, int) and 400 <= code < 600:  # noqa: PLR2004 - an HTTP status within the body
+    status = status_in(body)
+    if status is not None:
         return fault(
-            status=code,
+            status=status,
             headers=reply.headers,
             body=body,
             text=message,
             where=reply.where,
             configuration=request.configuration,
             now_s=now_s,
+            aliases=aliases,
         )
     said = message or message_of(body) or to_bytes(body)[:300].decode(errors="replace")
     return PermanentError(f"{reply.where}: HTTP {reply.status}, but the answer is an error: {said[:300]}")

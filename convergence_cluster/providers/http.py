@@ -10,6 +10,7 @@ import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -20,14 +21,16 @@ from httpx_aiohttp import AiohttpTransport
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, ProviderStopError, TransientError
 from convergence_cluster.domain.identity import Configuration, Json
-from convergence_cluster.providers.credentials import Auth, resolve
+from convergence_cluster.providers.credentials import Auth, AuthKind, Credentials, resolve
 from convergence_cluster.providers.faults import EXCERPT_CHARS, fault
+from convergence_cluster.providers.oauth import TokenCache
 from convergence_cluster.providers.sockets import Stopwatch, current_stopwatch, open_timed_socket
 
 MAX_BODY_BYTES = 10_000_000
 _KEEP_ALIVE_S = 4.0
 """Below the 5 s after which common servers drop an idle connection, so that no request runs into one being closed."""
 _CLOCK_SLACK_S = 0.001
+_FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 _NO_TIMEOUT: dict[str, Any] = {"timeout": {}}
 
 
@@ -69,8 +72,12 @@ class Reply:
             message = f"{self.where}: HTTP {self.status}: the answer is not valid JSON ({error}): {excerpt!r}"
             raise TransientError(message, kind="unknown") from None
 
-    def raise_for_status(self, configuration: Configuration, now_s: float) -> None:
+    def raise_for_status(
+        self, configuration: Configuration, now_s: float, aliases: Mapping[str, str] | None = None
+    ) -> None:
         """Raise what an error status means for this configuration; return on 2xx.
+
+        `aliases` are further names of the configuration's parameters in the provider's messages.
 
         Raises:
             TransientError: worth another attempt.
@@ -93,6 +100,7 @@ class Reply:
             where=self.where,
             configuration=configuration,
             now_s=now_s,
+            aliases=aliases,
         )
 
 
@@ -138,6 +146,7 @@ class HttpTransport:
         self._max_body_bytes = max_body_bytes
         self._proxy_url = proxy_url
         self._tls = tls or httpx.create_ssl_context()
+        self._tokens = TokenCache(clock=clock, environ=environ)
         self._transport = AiohttpTransport(verify=self._tls, client=self._open_session)
 
     async def exchange(
@@ -147,10 +156,37 @@ class HttpTransport:
 
         Raises:
             TransientError: no answer, or half of one. `kind` is `unknown` if the request may have reached the server.
-            ProviderStopError: a key is missing.
+            ProviderStopError: a key is missing, or no token is given for it.
             PermanentError: the request cannot be sent, or its answer is too long.
         """
-        credentials = resolve(endpoint.auth, self._environ)
+        if endpoint.auth.kind is not AuthKind.OAUTH:
+            credentials = resolve(endpoint.auth, self._environ)
+            return await self._exchange(endpoint, credentials, url=url, headers=headers, content=content)
+        credentials = await self._token(endpoint)
+        reply = await self._exchange(endpoint, credentials, url=url, headers=headers, content=content)
+        if reply.status == HTTPStatus.UNAUTHORIZED:
+            self._tokens.forget(endpoint.auth, credentials)
+            credentials = await self._token(endpoint)
+            reply = await self._exchange(endpoint, credentials, url=url, headers=headers, content=content)
+        return reply
+
+    async def _token(self, endpoint: Endpoint) -> Credentials:
+        tokens = Endpoint(url=endpoint.auth.token_url or "", headers=_FORM, timeout_s=endpoint.timeout_s)
+
+        async def fetch(client: Credentials, form: bytes) -> Reply:
+            return await self._exchange(tokens, client, url=None, headers={}, content=form)
+
+        return await self._tokens.credentials(endpoint.auth, fetch)
+
+    async def _exchange(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        *,
+        url: str | None,
+        headers: Mapping[str, str],
+        content: bytes | None,
+    ) -> Reply:
         request = _request(
             endpoint, url or endpoint.url, {**endpoint.headers, **headers, **credentials.headers}, content
         )

@@ -1,4 +1,4 @@
-"""Chat completions that arrive in pieces, put together into the answer that they would have been in one."""
+"""Answers that arrive in pieces, and chat completions put together into the answer that they would have been in one."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -17,12 +17,12 @@ def assemble_chat(reply: Reply) -> Json:
     """Return a streamed completion as one body, or the body of the error that ended it.
 
     Raises:
-        TransientError: the stream ended without a finish reason; vendors' own clients take such a half for a whole.
+        TransientError: the stream ended without a finish reason.
     """
     body: dict[str, Json] = {}
     texts: dict[str, list[str]] = {"content": [], "refusal": []}
     reason: Json = None
-    for chunk in _chunks(reply):
+    for chunk in events(reply):
         if chunk.get("error"):
             return chunk
         body |= {key: value for key, value in chunk.items() if key in {"id", "model", "usage"} and value is not None}
@@ -33,12 +33,17 @@ def assemble_chat(reply: Reply) -> Json:
                 pieces.append(piece)
         reason = choice.get("finish_reason") or reason
     if reason is None:
-        raise TransientError(f"{reply.where}: the stream ended before the answer did", kind="unknown")
+        raise ended_early(reply)
     message = {"role": "assistant"} | {name: "".join(pieces) or None for name, pieces in texts.items()}
     return body | {"choices": [{"index": 0, "message": message, "finish_reason": reason}]}
 
 
-def _chunks(reply: Reply) -> Iterator[Mapping[str, Json]]:
+def events(reply: Reply) -> Iterator[Mapping[str, Json]]:
+    """Yield the objects of a stream of events.
+
+    Raises:
+        TransientError: the stream broke off within one.
+    """
     for line in reply.body.splitlines():
         data = line.removeprefix(b"data:").strip()
         if not line.startswith(b"data:") or data == b"[DONE]":
@@ -49,6 +54,11 @@ def _chunks(reply: Reply) -> Iterator[Mapping[str, Json]]:
             raise TransientError(f"{reply.where}: the stream was cut", kind="unknown") from None
         if isinstance(chunk, Mapping):
             yield chunk
+
+
+def ended_early(reply: Reply) -> TransientError:
+    """Return what to raise for a stream without an end; vendors' own clients take such a half for a whole."""
+    return TransientError(f"{reply.where}: the stream ended before the answer did", kind="unknown")
 
 
 def _first(choices: Json) -> Mapping[str, Json]:

@@ -14,7 +14,19 @@ _FINISHES: Mapping[str, Finish] = {
         ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"), Finish.LENGTH
     ),
     **dict.fromkeys(
-        ("refusal", "content_filter", "safety", "recitation", "blocklist", "prohibited_content", "spii"), Finish.REFUSAL
+        (
+            "refusal",
+            "content_filter",
+            "safety",
+            "recitation",
+            "blocklist",
+            "prohibited_content",
+            "spii",
+            "image_safety",
+            "image_prohibited_content",
+            "image_recitation",
+        ),
+        Finish.REFUSAL,
     ),
 }
 
@@ -36,7 +48,7 @@ def read_usage(usage: Json) -> Usage | None:
     if "input_tokens" not in usage:
         return None
     if "cache_read_input_tokens" in usage or "cache_creation_input_tokens" in usage:
-        return _anthropic(usage)
+        return anthropic_usage(usage)
     return _openai(usage, "input_tokens", "output_tokens")
 
 
@@ -55,7 +67,8 @@ def _openai(usage: Mapping[str, Json], input_name: str, output_name: str) -> Usa
     )
 
 
-def _anthropic(usage: Mapping[str, Json]) -> Usage:
+def anthropic_usage(usage: Mapping[str, Json]) -> Usage:
+    """Return Anthropic's counts, whose `input_tokens` exclude what was read from or written to a cache."""
     cached = count(usage.get("cache_read_input_tokens"))
     written = count(usage.get("cache_creation_input_tokens"))
     return Usage(

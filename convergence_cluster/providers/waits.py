@@ -12,6 +12,7 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _IN_MESSAGE = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+)", re.IGNORECASE)
 _IETF_RESET = re.compile(r";\s*t=(\d+)")
 _IETF_EMPTY = re.compile(r";\s*r=0\b")
+_WINDOW_ENDS = re.compile(r"(?:rate|token)limit.*reset")
 _EPOCH_S = 1e9
 _EPOCH_MS = 1e11
 
@@ -72,7 +73,7 @@ def _reset_s(headers: Mapping[str, str], now_s: float) -> float | None:
     waits_s = [
         wait_s
         for name, value in headers.items()
-        if "ratelimit" in name and "reset" in name and headers.get(name.replace("reset", "remaining"), "0") == "0"
+        if _WINDOW_ENDS.search(name) and headers.get(name.replace("reset", "remaining"), "0") == "0"
         if (wait_s := parse_wait_s(value, now_s)) is not None
     ]
     ietf = headers.get("ratelimit", "")

@@ -19,8 +19,6 @@ def notes_of(spec: StudySpec, space: SearchSpace, evaluator: EvaluatorSource | N
         notes.append(f"optimization.algorithm: {optimization.algorithm} runs as mab_evolution")
     if optimization.mab.strategy in {"epsilon_greedy", "ucb1"}:
         notes.append(f"optimization.mab.strategy: {optimization.mab.strategy} runs as thompson_sampling")
-    if spec.api.auth.type == "oauth" and spec.api.auth.token_env is None:
-        notes.append("api.auth.type: oauth by client credentials is accepted, not acted on yet")
     if evaluator is not None and not spec.evaluation.custom_evaluator.is_used:
         notes.append(
             f"evaluation.custom_evaluator: uses {evaluator.function} of {evaluator.path.name} beside the study file"

@@ -77,7 +77,18 @@ def _echo(headers: Mapping[str, str], body: bytes) -> bytes:
     text = json.dumps([dict(headers), body.decode()])
     message = {"role": "assistant", "content": text, "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return json.dumps({"choices": [choice], "model": text, "error": None}).encode()
+    document = {
+        "error": None,
+        "model": text,
+        "choices": [choice],
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": "end_turn",
+        "candidates": [{"content": {"parts": [{"text": text}]}, "finishReason": "STOP"}],
+        "modelVersion": text,
+        "status": "completed",
+        "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}],
+    }
+    return json.dumps(document).encode()
 
 
 @asynccontextmanager

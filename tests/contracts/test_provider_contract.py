@@ -19,10 +19,14 @@ from convergence_cluster.domain.errors import (
     TransientError,
 )
 from convergence_cluster.domain.identity import CaseId
+from convergence_cluster.providers.anthropic import ANTHROPIC
+from convergence_cluster.providers.chat import ChatFormat, ChatProvider
 from convergence_cluster.providers.credentials import Auth, AuthKind
+from convergence_cluster.providers.gemini import GEMINI
 from convergence_cluster.providers.generic import GenericProvider, RequestRule, ResponseRule
 from convergence_cluster.providers.http import Endpoint, HttpTransport
-from convergence_cluster.providers.openai_chat import OpenAIChatProvider
+from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
+from convergence_cluster.providers.openai_responses import OPENAI_RESPONSES
 from convergence_cluster.trials.protocols import Provider
 from tests.contracts.loopback import Loopback, Scripted, as_json, serving
 
@@ -40,7 +44,7 @@ T = TypeVar("T")
 
 
 def chat(transport: HttpTransport, endpoint: Endpoint) -> Provider:
-    return OpenAIChatProvider(transport=transport, endpoint=endpoint, clock=SystemClock())
+    return ChatProvider(transport=transport, endpoint=endpoint, clock=SystemClock(), wire=OPENAI_COMPATIBLE)
 
 
 def generic(transport: HttpTransport, endpoint: Endpoint) -> Provider:
@@ -63,10 +67,30 @@ def generic(transport: HttpTransport, endpoint: Endpoint) -> Provider:
     )
 
 
-@pytest.fixture(params=[chat, generic], ids=["openai_chat", "generic"])
+def of_wire(wire: ChatFormat) -> Adapter:
+    return lambda transport, endpoint: ChatProvider(
+        transport=transport, endpoint=endpoint, clock=SystemClock(), wire=wire
+    )
+
+
+ALL = {
+    "openai_chat": chat,
+    "generic": generic,
+    "anthropic": of_wire(ANTHROPIC),
+    "gemini": of_wire(GEMINI),
+    "openai_responses": of_wire(OPENAI_RESPONSES),
+}
+
+
+@pytest.fixture(params=ALL, ids=str)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    chosen: Adapter = request.param
-    return chosen
+    return ALL[request.param]
+
+
+@pytest.fixture(params=["openai_chat", "generic"])
+def completing(request: pytest.FixtureRequest) -> Adapter:
+    """Give the adapters that read `completion`."""
+    return ALL[request.param]
 
 
 def completion(**changes: Any) -> dict[str, Any]:
@@ -128,8 +152,8 @@ def refusal_of(adapter: Adapter, *script: Scripted, **options: Any) -> Convergen
     return caught.value
 
 
-def test_an_answer_comes_in_our_words(adapter: Adapter) -> None:
-    answer = ask(adapter, as_json(completion()))
+def test_an_answer_comes_in_our_words(completing: Adapter) -> None:
+    answer = ask(completing, as_json(completion()))
 
     assert answer.text == answer.result == "The answer is 42."
     assert answer.raw["id"] == "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT"
@@ -139,13 +163,13 @@ def test_an_answer_comes_in_our_words(adapter: Adapter) -> None:
     assert 0.0 < answer.latency_s < 5.0
 
 
-def test_the_request_carries_key_parameters_and_idempotency_key(adapter: Adapter) -> None:
+def test_the_request_carries_key_parameters_and_idempotency_key(completing: Adapter) -> None:
     async def act(provider: Provider, server: Loopback) -> Loopback:
         await provider.send(REQUEST)
         await provider.send(REQUEST)
         return server
 
-    first, second = asyncio.run(with_server(adapter, (as_json(completion()),), act)).received
+    first, second = asyncio.run(with_server(completing, (as_json(completion()),), act)).received
 
     assert first.method == "POST"
     assert first.target == "/v1/chat/completions?api-version=7"
@@ -160,24 +184,24 @@ def test_the_request_carries_key_parameters_and_idempotency_key(adapter: Adapter
     }
 
 
-def test_a_refusal_is_told_from_an_answer(adapter: Adapter) -> None:
-    answer = ask(adapter, as_json(completion(message={"content": None, "refusal": "I can't help with that."})))
+def test_a_refusal_is_told_from_an_answer(completing: Adapter) -> None:
+    answer = ask(completing, as_json(completion(message={"content": None, "refusal": "I can't help with that."})))
 
     assert (answer.finish, answer.text) == (Finish.REFUSAL, "I can't help with that.")
 
 
-def test_a_content_filter_is_a_refusal(adapter: Adapter) -> None:
-    assert ask(adapter, as_json(completion(finish_reason="content_filter"))).finish is Finish.REFUSAL
+def test_a_content_filter_is_a_refusal(completing: Adapter) -> None:
+    assert ask(completing, as_json(completion(finish_reason="content_filter"))).finish is Finish.REFUSAL
 
 
-def test_a_truncated_answer_is_told_from_a_whole_one(adapter: Adapter) -> None:
-    assert ask(adapter, as_json(completion(finish_reason="length"))).finish is Finish.LENGTH
+def test_a_truncated_answer_is_told_from_a_whole_one(completing: Adapter) -> None:
+    assert ask(completing, as_json(completion(finish_reason="length"))).finish is Finish.LENGTH
 
 
-def test_a_compressed_answer_is_read(adapter: Adapter) -> None:
+def test_a_compressed_answer_is_read(completing: Adapter) -> None:
     body = gzip.compress(json.dumps(completion()).encode())
 
-    assert ask(adapter, Scripted(body=body, headers={"content-encoding": "gzip"})).text == "The answer is 42."
+    assert ask(completing, Scripted(body=body, headers={"content-encoding": "gzip"})).text == "The answer is 42."
 
 
 @pytest.mark.parametrize(

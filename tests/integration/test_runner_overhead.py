@@ -13,9 +13,10 @@ from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
+from convergence_cluster.providers.chat import ChatProvider
 from convergence_cluster.providers.generic import GenericProvider, RequestRule, ResponseRule
 from convergence_cluster.providers.http import Endpoint
-from convergence_cluster.providers.openai_chat import OpenAIChatProvider
+from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
 from convergence_cluster.trials.protocols import Provider
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
 from tests.unit.providers.fakes import MemoryTransport
@@ -30,7 +31,9 @@ BODY = (
 
 
 def chat() -> Provider:
-    return OpenAIChatProvider(transport=MemoryTransport(BODY), endpoint=Endpoint(url="x"), clock=SystemClock())
+    return ChatProvider(
+        transport=MemoryTransport(BODY), endpoint=Endpoint(url="x"), clock=SystemClock(), wire=OPENAI_COMPATIBLE
+    )
 
 
 def generic() -> Provider:

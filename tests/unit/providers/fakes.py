@@ -14,6 +14,7 @@ class MemoryTransport:
         self.reply = Reply(
             status=status, headers={"content-type": content_type}, body=body, latency_s=0.125, where="POST host/path"
         )
+        self.endpoint: Endpoint | None = None
         self.url: str | None = None
         self.headers: dict[str, str] = {}
         self.content: bytes | None = None
@@ -25,7 +26,7 @@ class MemoryTransport:
     async def exchange(
         self, endpoint: Endpoint, *, url: str | None = None, headers: Mapping[str, str], content: bytes | None
     ) -> Reply:
-        del endpoint
+        self.endpoint = endpoint
         self.url, self.headers, self.content = url, dict(headers), content
         return self.reply
 

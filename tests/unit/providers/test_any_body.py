@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from convergence_cluster.domain.calls import Answer
 from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.providers.anthropic import ANTHROPIC
+from convergence_cluster.providers.chat import ChatProvider
+from convergence_cluster.providers.gemini import GEMINI
 from convergence_cluster.providers.generic import CostTerm, GenericProvider, ResponseRule
 from convergence_cluster.providers.http import Endpoint
-from convergence_cluster.providers.openai_chat import OpenAIChatProvider
+from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
+from convergence_cluster.providers.openai_responses import OPENAI_RESPONSES
 from convergence_cluster.trials.protocols import Provider
 from tests.unit.metering.virtual_time import FixedClock
 from tests.unit.providers.fakes import MemoryTransport, request
@@ -48,6 +52,19 @@ KEYS = st.sampled_from(
         "text",
         "model",
         "delta",
+        "stop_reason",
+        "thinking",
+        "candidates",
+        "parts",
+        "promptFeedback",
+        "blockReason",
+        "usageMetadata",
+        "thoughtsTokenCount",
+        "output",
+        "status",
+        "incomplete_details",
+        "output_tokens_details",
+        "fieldViolations",
     ]
 )
 NUMBERS = st.integers() | st.floats() | st.sampled_from([float("nan"), float("inf"), 10**400])
@@ -71,6 +88,11 @@ def test_any_json_is_an_answer_or_an_error_of_ours(body: Any, status: int) -> No
     _send_to_all(body, status)
 
 
+def _chats(transport: MemoryTransport, endpoint: Endpoint) -> list[Provider]:
+    wires = (OPENAI_COMPATIBLE, OPENAI_RESPONSES, ANTHROPIC, GEMINI)
+    return [ChatProvider(transport=transport, endpoint=endpoint, clock=FixedClock(), wire=wire) for wire in wires]
+
+
 def _send_to_all(body: Any, status: int) -> None:
     transport = MemoryTransport(json.dumps(body).encode(), status=status)
     endpoint = Endpoint(url="https://api.example.com")
@@ -82,7 +104,7 @@ def _send_to_all(body: Any, status: int) -> None:
         finish="choices[0].finish_reason",
     )
     providers: list[Provider] = [
-        OpenAIChatProvider(transport=transport, endpoint=endpoint, clock=FixedClock()),
+        *_chats(transport, endpoint),
         GenericProvider(transport=transport, endpoint=endpoint, clock=FixedClock(), response=rule),
         GenericProvider(transport=transport, endpoint=endpoint, clock=FixedClock()),
     ]
@@ -111,6 +133,16 @@ ENVELOPES: list[Callable[[Any], Any]] = [
     lambda odd: {"error": {"details": [{"violations": odd, "retryDelay": odd}], "message": "m"}},
     lambda odd: {"error": {"param": odd, "code": odd, "message": odd}},
     lambda odd: {"detail": [{"loc": odd, "msg": odd}]},
+    lambda odd: {"error": {"details": [{"fieldViolations": odd}, {"fieldViolations": [odd, {"field": odd}]}]}},
+    lambda odd: {"content": odd, "stop_reason": odd, "usage": {"input_tokens": odd, "output_tokens_details": odd}},
+    lambda odd: {"content": [odd, {"type": "text", "text": odd}, {"type": odd}], "usage": odd},
+    lambda odd: {"candidates": odd, "promptFeedback": odd, "usageMetadata": odd},
+    lambda odd: {"candidates": [{"content": odd, "finishReason": odd}], "usageMetadata": {"promptTokenCount": odd}},
+    lambda odd: {"candidates": [{"content": {"parts": [odd, {"text": odd, "thought": odd}]}}]},
+    lambda odd: {"promptFeedback": {"blockReason": odd}, "modelVersion": odd},
+    lambda odd: {"status": odd, "output": odd, "incomplete_details": odd},
+    lambda odd: {"status": "incomplete", "output": [odd, {"type": "message", "content": odd}]},
+    lambda odd: {"status": "completed", "output": [{"type": "message", "content": [odd, {"type": odd, "text": odd}]}]},
 ]
 
 
@@ -131,7 +163,9 @@ def test_known_oddities_are_answers_or_errors_of_ours(odd: Any, envelope: Callab
 def test_any_bytes_are_an_answer_or_an_error_of_ours(body: bytes) -> None:
     for content_type in ("application/json", "text/plain", "text/event-stream"):
         transport = MemoryTransport(body, content_type=content_type)
-        for adapter in (GenericProvider, OpenAIChatProvider):
-            provider = adapter(transport=transport, endpoint=Endpoint(url="https://h"), clock=FixedClock())
+        endpoint = Endpoint(url="https://h")
+        providers: list[Provider] = [GenericProvider(transport=transport, endpoint=endpoint, clock=FixedClock())]
+        providers += _chats(transport, endpoint)
+        for provider in providers:
             with contextlib.suppress(ConvergenceError):
                 asyncio.run(provider.send(request({}, {"prompt": "x"})))

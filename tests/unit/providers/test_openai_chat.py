@@ -3,14 +3,16 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from convergence_cluster.domain.calls import Answer, Finish, Usage
 from convergence_cluster.domain.errors import PermanentError, TransientError
+from convergence_cluster.providers.chat import ChatFormat, ChatProvider, ChatRule
 from convergence_cluster.providers.http import Endpoint
-from convergence_cluster.providers.openai_chat import ChatRule, OpenAIChatProvider
+from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
 from tests.unit.metering.virtual_time import FixedClock
 from tests.unit.providers.fakes import MemoryTransport, request
 
@@ -23,15 +25,21 @@ def send(
     *,
     rule: ChatRule | None = None,
     body: Any = None,
+    wire: ChatFormat = OPENAI_COMPATIBLE,
 ) -> tuple[Any, Answer]:
     transport = MemoryTransport(json.dumps(ANSWER if body is None else body).encode())
-    provider = OpenAIChatProvider(transport=transport, endpoint=Endpoint(url="x"), clock=FixedClock(), rule=rule)
+    provider = ChatProvider(transport=transport, endpoint=Endpoint(url="x"), clock=FixedClock(), rule=rule, wire=wire)
     answer = asyncio.run(provider.send(request(configuration, case_input)))
     return transport.sent, answer
 
 
-def sent(configuration: Mapping[str, Any], case_input: Mapping[str, Any], rule: ChatRule | None = None) -> Any:
-    return send(configuration, case_input, rule=rule)[0]
+def sent(
+    configuration: Mapping[str, Any],
+    case_input: Mapping[str, Any],
+    rule: ChatRule | None = None,
+    wire: ChatFormat = OPENAI_COMPATIBLE,
+) -> Any:
+    return send(configuration, case_input, rule=rule, wire=wire)[0]
 
 
 def answered(body: Any, rule: ChatRule | None = None) -> Answer:
@@ -80,7 +88,7 @@ def test_the_token_limit_goes_under_the_name_that_the_study_says(name: str) -> N
     other = ({"max_tokens", "max_completion_tokens"} - {name}).pop()
 
     assert sent({name: 64}, {"prompt": "x"})[name] == 64
-    renamed = sent({name: 64}, {"prompt": "x"}, ChatRule(max_tokens_name=other))
+    renamed = sent({name: 64}, {"prompt": "x"}, wire=replace(OPENAI_COMPATIBLE, places={name: (other,)}))
     assert renamed[other] == 64
     assert name not in renamed
 
@@ -111,7 +119,7 @@ def piece(reason: str | None = None, **delta: Any) -> Any:
 
 def from_stream(body: bytes) -> Answer:
     transport = MemoryTransport(body, content_type="text/event-stream; charset=utf-8")
-    provider = OpenAIChatProvider(transport=transport, endpoint=Endpoint(url="x"), clock=FixedClock())
+    provider = ChatProvider(transport=transport, endpoint=Endpoint(url="x"), clock=FixedClock(), wire=OPENAI_COMPATIBLE)
     return asyncio.run(provider.send(request({"stream": True}, {"prompt": "x"})))
 
 
