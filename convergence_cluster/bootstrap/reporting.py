@@ -49,7 +49,7 @@ def build_report(
         metrics=_metrics(assembly, study),
         space=study.space,
         within=study.spec.optimization.execution.early_stopping.within,
-        spend=_spend(assembly, finished_at_s - record.created_at_s),
+        spend=_spend(assembly),
         caps=Caps(usd=study.spec.budget.usd, calls=study.max_calls, minutes=study.spec.budget.minutes),
         price_sources=tuple(sorted({o.price_source for o in outcomes if o.price_source})),
         legacy=json.loads(record.spec_json)["started_from"],
@@ -117,13 +117,13 @@ def _metrics(assembly: Assembly, study: LoadedStudy) -> tuple[MetricDefinition, 
     )
 
 
-def _spend(assembly: Assembly, seconds: float) -> Spend:
+def _spend(assembly: Assembly) -> Spend:
     accounts = assembly.coordinator.accounts
     is_priced = accounts.n_unpriced < max(accounts.n_calls, 1)
     return Spend(
         usd=accounts.spent_usd if is_priced else None,
         n_calls=accounts.n_attempts,
-        seconds=seconds,
+        seconds=accounts.active_s,
         n_unpriced_calls=accounts.n_unpriced,
         unknown_usd=accounts.unknown_usd,
     )

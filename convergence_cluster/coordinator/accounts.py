@@ -9,6 +9,9 @@ from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.journal import ArmRecord, LedgerEntry
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
 
+_PAUSE_S = 120.0
+"""A longer time without a finished call is no work: nobody was at it, or everybody waited for the provider."""
+
 
 @dataclass(kw_only=True, slots=True)
 class _ArmTally:
@@ -31,6 +34,9 @@ class Accounts:
         self.spent_usd = 0.0
         self.unknown_usd = 0.0
         self.n_attempts = 0
+        self.active_s = 0.0
+        """Seconds in which calls were made; pauses between sittings do not count."""
+        self._last_at_s: float | None = None
         self.n_unpriced = 0
         self._arms: dict[ArmId, _ArmTally] = {}
         self._changed: set[ArmId] = set()
@@ -51,6 +57,10 @@ class Accounts:
     def book(self, entries: Sequence[LedgerEntry]) -> None:
         """Add money."""
         for entry in entries:
+            if self._last_at_s is not None:
+                gap_s = entry.at_s - self._last_at_s
+                self.active_s += gap_s if 0.0 < gap_s < _PAUSE_S else 0.0
+            self._last_at_s = entry.at_s
             self.n_attempts += entry.n_attempts
             self.spent_usd += entry.usd or 0.0
             self.unknown_usd += (entry.usd or 0.0) if entry.kind == "unknown" else 0.0

@@ -94,7 +94,7 @@ class Budget(Protocol):
         """Book what a call cost in all, in place of the reservations of `reserved_usd` of each of its attempts."""
         ...
 
-    def restore(self, *, usd: float, calls: int) -> None:
+    def restore(self, *, usd: float, calls: int, time_s: float = 0.0) -> None:
         """Book what earlier sittings spent."""
         ...
 

@@ -45,7 +45,8 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
     coordinator.restore_calls(missing)
     missing += tuple(call for key, call in extra.items() if key not in history.outcomes)
     coordinator.accounts.book(history.ledger)
-    budget.restore(usd=coordinator.accounts.spent_usd, calls=coordinator.accounts.n_attempts)
+    accounts = coordinator.accounts
+    budget.restore(usd=accounts.spent_usd, calls=accounts.n_attempts, time_s=accounts.active_s)
     was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
     return () if was_interrupted_cleanly else missing
 

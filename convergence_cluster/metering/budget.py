@@ -68,9 +68,11 @@ class Budget:
             self._spent_units += _units(usd or 0.0)
             self._calls += n_attempts
 
-    def restore(self, *, usd: float, calls: int) -> None:
+    def restore(self, *, usd: float, calls: int, time_s: float = 0.0) -> None:
         """Book what an earlier run of the same study spent."""
         with self._lock:
+            if self._deadline_s is not None:
+                self._deadline_s -= time_s
             self._spent_units += _units(usd)
             self._calls += calls
 

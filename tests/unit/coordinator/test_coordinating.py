@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from convergence_cluster.coordinator.accounts import Accounts
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome, Order
 from convergence_cluster.coordinator.replaying import replay, unknown_entries
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict
-from convergence_cluster.domain.journal import Asked, Calibrated, Told
+from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.domain.journal import Asked, Calibrated, LedgerEntry, Told
 from convergence_cluster.domain.search import Direction, Objective, StopReason
 from convergence_cluster.metering.budget import Budget
 from tests.fakes import (
@@ -334,3 +336,15 @@ def test_after_a_fault_of_ours_what_is_on_the_wire_is_still_written_down() -> No
 
     assert bench.coordinator.n_in_flight == 0
     assert {call.key for call in bench.executor.sent} == set(bench.journal.outcomes)
+
+
+def test_the_time_of_earlier_sittings_counts_and_the_pause_between_them_does_not() -> None:
+    accounts = Accounts()
+    entries = [
+        LedgerEntry(key=(ArmId(0), n, 0), n_attempts=1, usd=0.0, kind="settled", at_s=t)
+        for n, t in enumerate((10.0, 15.0, 3600.0, 3602.0))
+    ]
+
+    accounts.book(entries)
+
+    assert accounts.active_s == 7.0

@@ -212,7 +212,6 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "parameter, or the most that a call may cost in budget.usd_per_call",
         "no price is known for",
         "nobody computes this metric; give it a function, or a custom_evaluator",
-        "the call loop stopped:",
         "is not built in yet; describe it with provider: http (request.body, response.result_field, ...)",
         "is set, but this release runs studies in this process only",
         "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'",
