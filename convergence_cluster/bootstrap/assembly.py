@@ -12,6 +12,7 @@ from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome
 from convergence_cluster.coordinator.protocols import Executor, Journal, Optimizer
 from convergence_cluster.coordinator.replaying import replay, unknown_entries
+from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.domain.calls import Call
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
@@ -58,25 +59,24 @@ def assemble(
     observer = Observer(metrics, study.objectives)
     history = journal.read()
     search = _search(study, record) if recorded is None else RecordedSearch(recorded, history)
-    execution = study.spec.optimization.execution
     coordinator = Coordinator(
         study=record.id,
         optimizer=search,
         executor=executor,
         journal=journal,
         observer=observer,
-        order=AsAsked() if execution.reproducible else AsTheyCome(),
+        order=AsAsked() if study.spec.optimization.execution.reproducible else AsTheyCome(),
         budget=budget,
         bound_usd=bound.usd,
         clock=clock,
-        parallelism=execution.parallel_workers,
+        parallelism=study.spec.optimization.execution.parallel_workers,
         on_absorbed=on_absorbed,
     )
+    if isinstance(search, RecordedSearch):
+        coordinator.trajectory = Trajectory(search.points)
     missing = replay(coordinator, history, observer=observer, budget=budget)
     if missing and books_unknown:
         _book_unknown(coordinator, missing, journal=journal, budget=budget, at_s=clock.now_s())
-    if isinstance(search, RecordedSearch):
-        coordinator.trajectory.points = search.points
     return Assembly(coordinator=coordinator, budget=budget, metrics=metrics, history=history)
 
 

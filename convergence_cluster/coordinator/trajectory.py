@@ -1,7 +1,8 @@
 """How the incumbent changed as calls came in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import Interval, Recommendation
@@ -20,11 +21,14 @@ class Point:
 
 
 class Trajectory:
-    """Asks for the answer at marks that depend on the number of calls alone, so that a replay has the same points."""
+    """Asks for the answer at marks that depend on the number of calls alone, so that a replay has the same points.
 
-    def __init__(self) -> None:
-        self.points: list[Point] = []
-        self._next_mark = 1
+    With recorded `points` it adds none.
+    """
+
+    def __init__(self, points: Sequence[Point] | None = None) -> None:
+        self.points = list(points or ())
+        self._next_mark = inf if points is not None else 1.0
 
     def note(self, n_calls: int, recommend: Callable[[], Recommendation]) -> None:
         """Add a point if a mark was passed; marks lie about 4 % apart, so their number grows with the logarithm."""

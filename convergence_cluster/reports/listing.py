@@ -20,6 +20,9 @@ _TITLE = 600
 _SHORT = 26
 
 
+_HEADER = ("Arm", "Score", "Low", "High", "P(best)", "Calls", "Cost per call", "Latency", "State", "From")
+
+
 def all_arms(report: StudyReport, counts: Tally) -> list[Markup]:
     """Return the configurations in a table that sorts, best first, cut where a page would become heavy."""
     if not report.arms:
@@ -30,19 +33,7 @@ def all_arms(report: StudyReport, counts: Tally) -> list[Markup]:
     special = [arm for arm in ranked[MAX_ARMS:] if role(report, arm)]
     parameters = parameter_names(report)
     rows = [_arm(report, counts, arm, parameters) for arm in [*ranked[:MAX_ARMS], *special]]
-    header = [
-        "Arm",
-        "Score",
-        "Low",
-        "High",
-        "P(best)",
-        "Calls",
-        "Cost per call",
-        "Latency",
-        "State",
-        "From",
-        *parameters,
-    ]
+    header = [*_HEADER, *parameters]
     head = [
         tag(
             "th",

@@ -90,10 +90,7 @@ def to_metrics(
             problems.append(Problem(path=path, message=message))
         direction = _direction(name, given)
         if function == "measured" and direction is not MEASURED[name]:
-            message = (
-                "higher_is_better: expected lower_is_better" if name != "success_rate" else "expected higher_is_better"
-            )
-            problems.append(Problem(path=(*path, "type"), message=message))
+            problems.append(Problem(path=(*path, "type"), message=_wrong_way(name)))
         metrics[name] = Metric(
             name=name,
             weight=given.weight / total if total > 0 else 0.0,
@@ -105,6 +102,10 @@ def to_metrics(
     for name in _bounded(evaluation):
         metrics.setdefault(name, _watched(name))
     return tuple(metrics.values()), problems + _constraint_problems(evaluation, metrics), notes
+
+
+def _wrong_way(name: str) -> str:
+    return "expected higher_is_better" if name == "success_rate" else "higher_is_better: expected lower_is_better"
 
 
 def to_objectives(evaluation: EvaluationSection, metrics: Sequence[Metric]) -> tuple[Objective, ...]:
