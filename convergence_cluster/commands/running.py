@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -96,6 +97,11 @@ def answer_facts(report: StudyReport, paths: list[Path]) -> Json:
     }
 
 
+def _commonest_error(report: StudyReport) -> str:
+    errors = Counter(call.outcome.error for call in report.calls if call.outcome.error)
+    return next((error for error, _ in errors.most_common(1) if error), "the report says what went wrong")
+
+
 def _exit_code(sitting: Sitting, conditions: list[Condition]) -> int:
     report = sitting.report
     if report.stop_reason is StopReason.PROVIDER:
@@ -108,7 +114,7 @@ def _exit_code(sitting: Sitting, conditions: list[Condition]) -> int:
         print(f"interrupted; go on with: convergence resume {report.study}", file=sys.stderr)
         return INTERRUPTED
     if report.recommendation.best is None:
-        print("no configuration could be run; the report says what went wrong", file=sys.stderr)
+        print(f"no configuration could be run: {_commonest_error(report)}", file=sys.stderr)
         return NO_ANSWER
     held = [condition for condition in conditions if condition.holds(report)]
     for condition in held:

@@ -180,8 +180,10 @@ def _estimate(belief: Belief, arm: int, p_best: float, *, is_feasible: bool) -> 
         n_cases=int(belief.n_cases[arm]),
         p_best=p_best,
         objectives=tuple(
-            Interval(mean=float(m), low=float(m - h), high=float(m + h))
-            for m, h in zip(belief.metrics.means[arm], halves, strict=True)
+            Interval(mean=float(m), low=float(max(m - h, low)), high=float(min(m + h, high)))
+            for m, h, low, high in zip(
+                belief.metrics.means[arm], halves, belief.metrics.lows, belief.metrics.highs, strict=True
+            )
         ),
         is_feasible=is_feasible,
     )

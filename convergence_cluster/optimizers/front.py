@@ -18,6 +18,9 @@ class MetricMeans:
 
     means: NDArray[np.float64]
     variances: NDArray[np.float64]
+    lows: NDArray[np.float64]
+    """The smallest value seen of each, shape (n_objectives,); `highs` the largest."""
+    highs: NDArray[np.float64]
 
 
 def surely_broken(metrics: MetricMeans, objectives: Sequence[Objective]) -> NDArray[np.bool_]:

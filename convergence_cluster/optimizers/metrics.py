@@ -33,11 +33,16 @@ class Metrics:
         self._n += 1
 
     def means(self, n_arms: int) -> MetricMeans:
-        """Return every arm's means over all cases: case effects taken off, drawn towards the mean of all arms."""
+        """Return every arm's mean of its calls, with what its cases add or take off, within what was ever seen.
+
+        Not drawn towards the other arms: it stands beside the calls and has to agree with them.
+        """
         columns = [self._column(k, n_arms) for k in range(self.n_objectives)]
         return MetricMeans(
             means=np.column_stack([mean for mean, _ in columns]),
             variances=np.column_stack([variance for _, variance in columns]),
+            lows=self._value[: self._n].min(axis=0, initial=np.inf),
+            highs=self._value[: self._n].max(axis=0, initial=-np.inf),
         )
 
     def _column(self, k: int, n_arms: int) -> tuple[Floats, Floats]:
@@ -57,18 +62,13 @@ class Metrics:
         pooled = squares.sum() / max(float(np.maximum(counts - 1, 0).sum()), 1.0)
         own = (6.0 * pooled + squares) / (6.0 + np.maximum(counts - 1, 0))
         error = own / np.maximum(counts, 1.0)
-        return _shrunk(centres, error, counts > 0)
+        known = counts > 0
+        means = np.where(known, np.clip(centres, value.min(), value.max()), np.nan)
+        return means, np.where(known, error, np.inf)
 
 
 def no_metrics(n_arms: int) -> MetricMeans:
     """Return the means of no metric at all."""
-    return MetricMeans(means=np.zeros((n_arms, 0)), variances=np.zeros((n_arms, 0)))
-
-
-def _shrunk(centres: Floats, error: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    middle = float(centres[known].mean())
-    spread = max(float(centres[known].var() - error[known].mean()), 0.0)
-    if known.sum() < 3:  # noqa: PLR2004  too few arms to tell their spread
-        spread = float(centres[known].var() + error[known].mean()) + 1e-12
-    kept = np.where(known, spread / np.maximum(spread + error, 1e-300), 0.0)
-    return middle + kept * np.where(known, centres - middle, 0.0), np.where(known, kept * error, spread)
+    return MetricMeans(
+        means=np.zeros((n_arms, 0)), variances=np.zeros((n_arms, 0)), lows=np.zeros(0), highs=np.zeros(0)
+    )

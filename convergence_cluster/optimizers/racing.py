@@ -90,6 +90,7 @@ class RacingSearch:
         self._has_bounds = any(o.low is not None or o.high is not None for o in problem.objectives)
         self._broken = np.zeros(0)
         self._stop: StopReason | None = None
+        self._p_within = 0.0
         self._candidates.refresh(self._model, np.zeros((0, len(codec.genes))), self._rng)
 
     def ask(self) -> Block | StopReason | None:
@@ -106,7 +107,7 @@ class RacingSearch:
             return (
                 None
                 if self._schedule.in_flight.any()
-                else ending(self._arms.states, is_judged=self._problem.stopping.enabled)
+                else ending(self._arms.states, is_certain=self._p_within >= self._problem.stopping.confidence)
             )
         if choice >= self._arms.n:
             return self._open(self._candidates.take(choice - self._arms.n))
@@ -278,11 +279,12 @@ class RacingSearch:
             return
         others = self._model.parts(self._candidates.prior).moments()
         within, confidence = self._problem.stopping.within, self._problem.stopping.confidence
-        p_within = 0.0
+        self._p_within = 0.0
         if not is_hopeless(belief, best, within, confidence):
             rng = np.random.default_rng([self._problem.seed, self._n_told])
-            p_within = chances(belief, best, within, rng, others).p_within
-        self._stop = self._rule.verdict(n_told=self._n_told, incumbent=float(belief.means[best]), p_within=p_within)
+            self._p_within = chances(belief, best, within, rng, others).p_within
+        incumbent = float(belief.means[best])
+        self._stop = self._rule.verdict(n_told=self._n_told, incumbent=incumbent, p_within=self._p_within)
 
     def _belief(self, *, with_metrics: bool) -> Belief:
         arms, evidence = self._arms, self._evidence

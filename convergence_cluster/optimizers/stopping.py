@@ -57,8 +57,8 @@ def best_beaten(arms: Arms, schedule: Schedule) -> int | None:
     return max(left, key=lambda arm: float(arms.means[arm]), default=None)
 
 
-def ending(states: Sequence[ArmState], *, is_judged: bool) -> StopReason:
-    """Return why nothing is left to ask for; in a judged study beaten arms need no more calls."""
+def ending(states: Sequence[ArmState], *, is_certain: bool) -> StopReason:
+    """Return why nothing is left to ask for: what is left was beaten, or had all its calls."""
     if all(state is ArmState.OUT for state in states):
         return StopReason.NO_FEASIBLE
-    return StopReason.CERTAIN if is_judged and ArmState.DEAD in states else StopReason.EXHAUSTED
+    return StopReason.CERTAIN if is_certain else StopReason.EXHAUSTED

@@ -48,6 +48,10 @@ def _rows(report: StudyReport, counts: Tally, saved_to: str | None) -> list[tupl
     if answer.best is not None:
         rows += [
             ("Best config", configuration_text(answer.best.configuration)),
+            (
+                "Constraints",
+                None if answer.best.is_feasible else "NOT KEPT, by this or any other configuration so far",
+            ),
             ("Score", f"{score_interval(answer.best.score)}; {score_change(report)}"),
             *_metrics(report, counts),
             ("Holdout", holdout(report)),

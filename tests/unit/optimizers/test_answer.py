@@ -34,7 +34,12 @@ def _belief(means: list[float], deviations: list[float], metrics: list[float] | 
         states=(ArmState.ALIVE,) * n,
         configurations=tuple({"x": k} for k in range(n)),
         operators=("pool",) * n,
-        metrics=MetricMeans(means=np.array(metrics or means)[:, None], variances=np.full((n, 1), 1e-4)),
+        metrics=MetricMeans(
+            means=np.array(metrics or means)[:, None],
+            variances=np.full((n, 1), 1e-4),
+            lows=np.zeros(1),
+            highs=np.ones(1),
+        ),
     )
 
 
