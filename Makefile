@@ -40,10 +40,7 @@ check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/architecture
 
-$(VENV)/.bench: pyproject.toml requirements/bench.txt tools/install
-	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/bench.txt && touch $@ $(VENV)/.dev $(VENV)/.core
-
-bench: $(VENV)/.bench ## Measure what the README claims, in under ten minutes
+bench: $(VENV)/.dev ## Measure what the README claims, in under ten minutes
 	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 lock: ## Resolve the requirements anew, with hashes, for every platform
