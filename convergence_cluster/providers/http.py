@@ -143,6 +143,7 @@ class HttpTransport:
     ) -> None:
         self._clock = clock
         self._environ = environ
+        self._urls: dict[str, httpx.URL] = {}
         self._max_body_bytes = max_body_bytes
         self._proxy_url = proxy_url
         self._tls = tls or httpx.create_ssl_context()
@@ -188,7 +189,10 @@ class HttpTransport:
         content: bytes | None,
     ) -> Reply:
         request = _request(
-            endpoint, url or endpoint.url, {**endpoint.headers, **headers, **credentials.headers}, content
+            endpoint,
+            self._parsed(endpoint.url) if url is None else url,
+            {**endpoint.headers, **headers, **credentials.headers},
+            content,
         )
         where = _where(request)
         stopwatch = Stopwatch()
@@ -217,6 +221,15 @@ class HttpTransport:
         """Close every connection. May be called twice."""
         await self._transport.aclose()
         await asyncio.sleep(0)
+
+    def _parsed(self, url: str) -> httpx.URL | str:
+        """Return an endpoint's URL, parsed once: that costs as much as sending it. One that is no URL is returned."""
+        if url not in self._urls:
+            try:
+                self._urls[url] = httpx.URL(url)
+            except (httpx.InvalidURL, ValueError):
+                return url
+        return self._urls[url]
 
     async def _receive(self, request: httpx.Request, where: str) -> tuple[httpx.Response, bytes]:
         response = await self._transport.handle_async_request(request)
@@ -255,12 +268,14 @@ def proxy_of(url: str, environ: Mapping[str, str]) -> str | None:
     return lowered.get(f"{parts.scheme}_proxy") or lowered.get("all_proxy")
 
 
-def _request(endpoint: Endpoint, url: str, headers: Mapping[str, str], content: bytes | None) -> httpx.Request:
+def _request(
+    endpoint: Endpoint, url: httpx.URL | str, headers: Mapping[str, str], content: bytes | None
+) -> httpx.Request:
     try:
         return httpx.Request(endpoint.method, url, headers=headers, content=content, extensions=_NO_TIMEOUT)
     except (httpx.InvalidURL, UnicodeError, ValueError) as error:
         raise PermanentError(
-            f"{endpoint.method} {url.split('?', maxsplit=1)[0]}: cannot be sent: {type(error).__name__}"
+            f"{endpoint.method} {str(url).split('?', maxsplit=1)[0]}: cannot be sent: {type(error).__name__}"
         ) from None
 
 
