@@ -24,14 +24,15 @@ def sections(data: Path | None, out: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield a heading and a command a section."""
     yield "The command line answers", ["benchmarks.startup"]
     yield "The coordinator's own cost", ["benchmarks.coordinator", "--calls", "10000"]
-    yield "Pace at 5 and 100 workers, 50 ms server", ["benchmarks.pace"]
+    yield "Pace at 5 and 100 workers, 50 ms server", ["benchmarks.pace", "--seconds", "10"]
     yield "The optimum of a simulated API", ["benchmarks.landscapes", "--seeds", "10"]
     yield (
         "Three objectives",
-        ["benchmarks.pareto", "--seeds", "1", "--methods", "ours,tpe-25", "--out", str(out / "pareto")],
+        ["benchmarks.pareto", "--seeds", "2", "--methods", "ours,tpe-25", "--out", str(out / "pareto")],
     )
     if data is not None:
         options = ["--data", str(data), "--tables", TABLES, "--methods", METHODS, "--seeds", "10", "--workers", "32"]
+        options += ["--heavy-seeds", "2", "--max-trials", "100", "--max-calls", "12000"]
         yield "Recorded outcomes", ["benchmarks.search", *options, "--out", str(out / "search")]
 
 
