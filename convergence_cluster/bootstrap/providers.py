@@ -14,8 +14,9 @@ from convergence_cluster.providers.chat import ChatFormat, ChatProvider, ChatRul
 from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.gemini import GEMINI
 from convergence_cluster.providers.generic import CostTerm, GenericProvider, RequestRule, ResponseRule
-from convergence_cluster.providers.http import Endpoint, HttpTransport, Transport, proxy_of
+from convergence_cluster.providers.http import Endpoint, HttpTransport, Transport
 from convergence_cluster.providers.openai_responses import AZURE_RESPONSES, OPENAI_RESPONSES
+from convergence_cluster.providers.proxies import proxy_of
 from convergence_cluster.providers.routing import RoutedProvider
 from convergence_cluster.spec.environment import resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy

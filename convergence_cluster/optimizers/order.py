@@ -1,9 +1,11 @@
-"""The one order in which every arm sees the test cases."""
+"""The test cases as every arm sees them: in one order, with one weight each."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from convergence_cluster.domain.search import SearchProblem
 
 
 def case_order(n_cases: int, tags: Sequence[str] | None, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -19,3 +21,8 @@ def case_order(n_cases: int, tags: Sequence[str] | None, rng: np.random.Generato
         members = rng.permutation([i for i, other in enumerate(tags) if other == tag])
         places[members] = (np.arange(len(members)) + rng.random()) / len(members)
     return np.argsort(places, kind="stable").astype(np.int64)
+
+
+def case_weights(problem: SearchProblem) -> NDArray[np.float64]:
+    """Return the weight of each case, shape (n_cases,); all 1 where the problem gives none."""
+    return np.ones(problem.n_cases) if problem.case_weights is None else np.array(problem.case_weights, dtype=float)

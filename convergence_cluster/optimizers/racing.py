@@ -31,7 +31,7 @@ from convergence_cluster.optimizers.genome import Codec
 from convergence_cluster.optimizers.metrics import Metrics, no_metrics
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.openings import baseline_lags, credit, is_elite_worth_it, openings
-from convergence_cluster.optimizers.order import case_order
+from convergence_cluster.optimizers.order import case_order, case_weights
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
 from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
@@ -60,9 +60,7 @@ class RacingSearch:
         self._problem = problem
         self._ablated = frozenset(problem.settings.get("ablate", ()))
         self._rng = np.random.default_rng(problem.seed)
-        weights = (
-            np.ones(problem.n_cases) if problem.case_weights is None else np.array(problem.case_weights, dtype=float)
-        )
+        weights = case_weights(problem)
         self._schedule = Schedule(
             case_order(problem.n_cases, problem.case_tags, self._rng).tolist(), problem.max_repeats
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convergence_cluster.providers.http import proxy_of
+from convergence_cluster.providers.proxies import proxy_of
 
 
 @pytest.mark.parametrize(
