@@ -15,8 +15,11 @@ help: ## Show what can be made
 $(VENV)/.core: pyproject.toml requirements/core.txt tools/install
 	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/core.txt && touch $@
 
+$(VENV)/.cluster: pyproject.toml requirements/cluster.txt tools/install
+	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/cluster.txt && touch $@ $(VENV)/.core
+
 $(VENV)/.dev: pyproject.toml requirements/dev.txt tools/install
-	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/dev.txt && touch $@ $(VENV)/.core
+	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/dev.txt && touch $@ $(VENV)/.core $(VENV)/.cluster
 
 setup: $(VENV)/.core ## Install what a study needs into .venv (done by the other targets too)
 
