@@ -19,6 +19,7 @@ import numpy as np
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsTheyCome
+from convergence_cluster.coordinator.rounds import drive
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.identity import Configuration, StudyId
@@ -126,7 +127,7 @@ def measure(n_calls: int, parallelism: int, folder: Path) -> list[tuple[int, flo
         order=AsTheyCome(), budget=Budget(clock=clock, calls=n_calls), bound_usd=lambda _configuration, _case: 0.0,
         clock=clock, parallelism=parallelism, on_absorbed=note,
     )  # fmt: skip
-    coordinator.run()
+    drive(coordinator.rounds(), executor.collect)
     database.close()
     return stretches
 

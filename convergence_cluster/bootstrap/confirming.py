@@ -6,6 +6,7 @@ from statistics import NormalDist, fmean, variance
 
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.bootstrap.pricing import CostBound
+from convergence_cluster.coordinator.rounds import Rounds
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import HOLDOUT, Block, Interval
 from convergence_cluster.metering.budget import Budget
@@ -15,7 +16,7 @@ from convergence_cluster.spec.loading import LoadedStudy
 _Z_90 = NormalDist().inv_cdf(0.95)
 
 
-def confirm(assembly: Assembly, study: LoadedStudy) -> None:
+def confirm(assembly: Assembly, study: LoadedStudy) -> Rounds:
     """Call the recommended arm and the baseline on every held-out case, case by case, as far as the budget goes."""
     answer = assembly.coordinator.optimizer.recommend()
     arms = {arm.arm: arm.configuration for arm in (answer.best, answer.baseline) if arm is not None}
@@ -26,7 +27,7 @@ def confirm(assembly: Assembly, study: LoadedStudy) -> None:
         for arm, configuration in arms.items()
     ]
     missing = [b for b in blocks if (b.arm, b.cases[0], b.repeat) not in assembly.coordinator.outcomes]
-    assembly.coordinator.run_extra(missing)
+    return assembly.coordinator.extra_rounds(missing)
 
 
 def set_aside(study: LoadedStudy, budget: Budget, bound: CostBound) -> None:

@@ -5,23 +5,23 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from convergence_cluster.bootstrap.answers import dump_answer
-from convergence_cluster.bootstrap.assembly import Assembly, NoExecutor, assemble
-from convergence_cluster.bootstrap.confirming import confirm, set_aside
+from convergence_cluster.bootstrap.assembly import NoExecutor, assemble
 from convergence_cluster.bootstrap.continuing import current_study, stored_study
 from convergence_cluster.bootstrap.executing import build_executor
-from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
+from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.interrupting import draining, interruptible
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.remembering import Memory
 from convergence_cluster.bootstrap.reporting import build_report
 from convergence_cluster.bootstrap.runner import RunnerFactory, build_plan, build_prices
-from convergence_cluster.bootstrap.sandboxes import with_sandbox
 from convergence_cluster.bootstrap.searching import dump_legacy
+from convergence_cluster.bootstrap.sitting import Sitting, StudySitting
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.coordinator.rounds import drive
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import NotFound
 from convergence_cluster.domain.search import StopReason
@@ -36,26 +36,12 @@ from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
 from convergence_cluster.storage.leases import Leases
-from convergence_cluster.storage.optuna_trials import open_trials
 from convergence_cluster.storage.studies import Studies, StudyRecord, StudyState
 
-_LEASE_S = 60.0
 _DRAIN_S = 30.0
-_S_PER_MINUTE = 60.0
 _BUDGETS = frozenset({StopReason.BUDGET_USD, StopReason.BUDGET_CALLS, StopReason.BUDGET_TIME})
 _READER = -1
 """A fencing token that was never given out: reads, and could not write."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sitting:
-    """What one process got done on a study."""
-
-    study: LoadedStudy
-    report: StudyReport
-    last_error: str | None
-    """What the provider said when it stopped the study."""
-    is_resumed: bool
 
 
 class Control:
@@ -191,88 +177,28 @@ class Control:
         listener: Callable[[Progress], None],
         is_resumed: bool,
     ) -> Sitting:
-        leases, studies = Leases(database), Studies(database)
-        token = leases.claim(record.id, _me(), ttl_s=_LEASE_S, now_s=self._clock.now_s())
-        state, reason, ended_s = StudyState.INTERRUPTED, None, None
-        studies.set_state(record.id, StudyState.RUNNING, now_s=self._clock.now_s(), token=token)
-        studies.set_answer(record.id, None)
-        try:
-            with ExitStack() as stack:
-                reachable = stack.enter_context(with_sandbox(study))
-                housekeeping = self._housekeeping(study, listener, lambda: self._renew(leases, record, token))
-                assembly = self._assemble(
-                    database, record, reachable, token=token, housekeeping=housekeeping, stack=stack
-                )
-                reason = self._drive(assembly, reachable, housekeeping)
-            state = StudyState.INTERRUPTED if reason in {None, StopReason.PROVIDER} else StudyState.FINISHED
-            ended_s = self._clock.now_s()
-            report = build_report(assembly, study, record, reason, finished_at_s=ended_s)
-            studies.set_answer(record.id, dump_answer(report.recommendation, assembly.coordinator.trajectory.points))
-            if state is StudyState.FINISHED:
-                Memory(study, self._settings, self._clock).save(
-                    record, report, assembly.coordinator.optimizer.learned()
-                )
-            return Sitting(
-                study=study, report=report, last_error=assembly.coordinator.last_error, is_resumed=is_resumed
-            )
-        finally:
-            stopped = None if reason is None else reason.value
-            studies.set_state(record.id, state, now_s=ended_s or self._clock.now_s(), reason=stopped, token=token)
-            leases.release(record.id, token)
-
-    def _renew(self, leases: Leases, record: StudyRecord, token: int) -> None:
-        leases.renew(record.id, token, ttl_s=_LEASE_S, now_s=self._clock.now_s())
-
-    def _housekeeping(
-        self, study: LoadedStudy, listener: Callable[[Progress], None], renew: Callable[[], None]
-    ) -> Housekeeping:
-        caps = Caps(usd=study.spec.budget.usd, calls=study.max_calls, time_s=_time_s(study))
-        return Housekeeping(clock=self._clock, caps=caps, listener=listener, renew=renew)
-
-    def _journal(self, database: Database, record: StudyRecord, study: LoadedStudy, token: int) -> StudyJournal:
-        trials = open_trials(database, study=record.id, space=study.space, baseline=study.baseline)
-        return StudyJournal(database, study=record.id, token=token, trials=trials)
-
-    def _assemble(
-        self,
-        database: Database,
-        record: StudyRecord,
-        study: LoadedStudy,
-        *,
-        token: int,
-        housekeeping: Housekeeping,
-        stack: ExitStack,
-    ) -> Assembly:
-        budget = Budget(clock=self._clock, usd=study.spec.budget.usd, calls=study.max_calls, time_s=_time_s(study))
-        executor = build_executor(study, environ=self._environ, meter=budget, clock=self._clock)
-        stack.callback(executor.close)
-        journal = self._journal(database, record, study, token)  # while a child process starts
-        bound = self._bound(study)
-        if study.holdout:
-            set_aside(study, budget, bound)
-        return assemble(
-            study,
+        sitting = StudySitting(
+            database,
             record,
-            journal=journal,
-            budget=budget,
-            bound=bound,
+            study,
+            settings=self._settings,
             clock=self._clock,
-            executor=executor,
-            on_absorbed=housekeeping,
+            bound=self._bound(study),
+            holder=me(),
+            open_executor=lambda study, budget: build_executor(
+                study, environ=self._environ, meter=budget, clock=self._clock
+            ),
+            listener=listener,
+            guard=_guarded,
+            is_resumed=is_resumed,
         )
+        return drive(sitting.rounds(), sitting.collect)
 
-    def _drive(self, assembly: Assembly, study: LoadedStudy, housekeeping: Housekeeping) -> StopReason | None:
-        coordinator = assembly.coordinator
-        housekeeping.begin(coordinator)
-        with interruptible(coordinator), draining(coordinator, _DRAIN_S):
-            reason = coordinator.run()
-            if study.holdout and reason not in {None, StopReason.PROVIDER}:
-                assembly.budget.give_back()
-                confirm(assembly, study)
-                reason = coordinator.stop_reason if coordinator.is_stopping else reason
-        coordinator.finish(reason)
-        housekeeping.show(coordinator, is_final=True)
-        return reason
+
+@contextmanager
+def _guarded(coordinator: Coordinator) -> Iterator[None]:
+    with interruptible(coordinator), draining(coordinator, _DRAIN_S):
+        yield
 
 
 def _is_unfinished(record: StudyRecord) -> bool:
@@ -283,12 +209,8 @@ def _is_out_of_budget(record: StudyRecord) -> bool:
     return record.reason in _BUDGETS
 
 
-def _time_s(study: LoadedStudy) -> float | None:
-    minutes = study.spec.budget.minutes
-    return None if minutes is None else minutes * _S_PER_MINUTE
-
-
-def _me() -> str:
+def me() -> str:
+    """Name who runs a study, for others to read."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user often has no name

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from convergence_cluster.bootstrap.control import Control, Sitting
+from convergence_cluster.bootstrap.control import Control
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
+from convergence_cluster.bootstrap.sitting import Sitting
 from convergence_cluster.commands.conditions import Condition, parse_condition
 from convergence_cluster.commands.live import choose_view
 from convergence_cluster.domain.clock import SystemClock

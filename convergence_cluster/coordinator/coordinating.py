@@ -10,6 +10,7 @@ from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.outage import Outage
 from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
+from convergence_cluster.coordinator.rounds import POLL_S, Rounds
 from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
@@ -20,7 +21,6 @@ from convergence_cluster.domain.search import Block, StopReason
 
 log = structlog.get_logger()
 
-_POLL_S = 0.25
 _BASELINE = ArmId(0)
 
 
@@ -82,8 +82,8 @@ class Coordinator:
         self.stop_reason = reason
         self.is_stopping = True
 
-    def run(self) -> StopReason | None:
-        """Run the study until it stops; return why, or None when it was interrupted.
+    def rounds(self) -> Rounds:
+        """Work on the study a round at a time, so that one thread can drive many; end with why it stopped, or None.
 
         Raises:
             LeaseLost: another process took the study over.
@@ -99,7 +99,7 @@ class Coordinator:
             if self.is_stopping and not is_cancelled:
                 is_cancelled = True
                 self._executor.cancel()
-            self._absorb(self._executor.collect(_POLL_S))
+            self._absorb((yield))
             self._on_absorbed(self)
 
     def drain(self, timeout_s: float) -> None:
@@ -108,10 +108,10 @@ class Coordinator:
         self._executor.cancel()
         deadline_s = self._clock.monotonic_s() + timeout_s
         while self._on_wire and self._clock.monotonic_s() < deadline_s:
-            self._book(self._executor.collect(_POLL_S), events=())
+            self._book(self._executor.collect(POLL_S), events=())
 
-    def run_extra(self, blocks: Sequence[Block]) -> None:
-        """Run blocks that no search asked for, as far as the budget goes; return when they have finished."""
+    def extra_rounds(self, blocks: Sequence[Block]) -> Rounds:
+        """Run blocks that no search asked for, as far as the budget goes; end when they have finished."""
         calls = [call for block in blocks for call in self._calls(block) if call.key not in self.outcomes]
         self._journal.append(
             events=[Asked(block=b, reserved_usd=sum(call.reserved_usd for call in self._calls(b))) for b in blocks]
@@ -121,10 +121,11 @@ class Coordinator:
         while self._on_wire:
             if self.is_stopping:
                 self._executor.cancel()
-            self._book(self._executor.collect(_POLL_S), events=())
+            self._book((yield), events=())
             self._submit()
             self._on_absorbed(self)
         self._backlog.clear()
+        return self.stop_reason
 
     def finish(self, reason: StopReason | None) -> None:
         """Write down why the study ended, and every arm as it stands."""

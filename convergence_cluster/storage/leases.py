@@ -30,17 +30,18 @@ class Leases:
         self._database = database
         self._owner = owner
 
-    def claim(self, study: str, holder: str, *, ttl_s: float, now_s: float) -> int:
+    def claim(self, study: str, holder: str, *, ttl_s: float, now_s: float, takes_over: bool = False) -> int:
         """Become the writer of a study and return the fencing token that proves it.
 
-        A holder on this machine whose process is gone is replaced at once, any other after its lease ran out.
+        A holder on this machine whose process is gone is replaced at once, any other after its lease ran out, or at
+        once where the caller `takes_over` by a lease that stands above this one.
 
         Raises:
             Conflict: another process holds the study.
         """
         with self._database.write() as connection:
             row = self._locked_row(connection, study, now_s)
-            if _is_held(row, now_s):
+            if _is_held(row, now_s) and not takes_over:
                 since = datetime.fromtimestamp(row.claimed_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
                 raise Conflict(
                     f"Study {study} is being run by {row.holder} (process {row.pid} on {row.host}) since {since}; "

@@ -10,6 +10,7 @@ from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome, Order
 from convergence_cluster.coordinator.replaying import replay, unknown_entries
+from convergence_cluster.coordinator.rounds import drive
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import ArmId
@@ -69,6 +70,9 @@ class Bench:
             on_absorbed=on_absorbed,
         )
 
+    def run(self) -> StopReason | None:
+        return drive(self.coordinator.rounds(), self.executor.collect)
+
     def resume(self) -> tuple[Call, ...]:
         missing = replay(self.coordinator, self.journal.read(), observer=self.observer, budget=self.budget)
         entries, event = unknown_entries(missing, at_s=0.0)
@@ -80,7 +84,7 @@ class Bench:
 def test_every_call_asked_for_is_told_exactly_once() -> None:
     bench = Bench()
 
-    reason = bench.coordinator.run()
+    reason = bench.run()
 
     asked = [key for event in bench.journal.events if isinstance(event, Asked) for key in _keys(event)]
     told = [key for event in bench.journal.events if isinstance(event, Told) for key in event.keys]
@@ -98,7 +102,7 @@ def test_a_call_is_written_down_before_it_can_be_sent() -> None:
         assert call.key in asked
         return answer_ok(call)
 
-    Bench(journal=journal, outcome=outcome).coordinator.run()
+    Bench(journal=journal, outcome=outcome).run()
 
 
 def test_the_search_learns_only_what_is_durable() -> None:
@@ -106,7 +110,7 @@ def test_the_search_learns_only_what_is_durable() -> None:
     bench.journal.appends_left = 9
 
     with pytest.raises(KeyboardInterrupt):
-        bench.coordinator.run()
+        bench.run()
 
     assert {(o.arm, o.case, o.repeat) for o in bench.search.told} <= set(bench.journal.outcomes)
 
@@ -116,8 +120,8 @@ def test_in_asked_order_the_history_does_not_depend_on_who_finishes_first(execut
     reference = Bench(order=AsAsked(), executor_seed=99)
     bench = Bench(order=AsAsked(), executor_seed=executor_seed)
 
-    reference.coordinator.run()
-    bench.coordinator.run()
+    reference.run()
+    bench.run()
 
     assert bench.journal.events == reference.journal.events
 
@@ -125,17 +129,17 @@ def test_in_asked_order_the_history_does_not_depend_on_who_finishes_first(execut
 @pytest.mark.parametrize("n_appends", range(1, 60, 3))
 def test_a_crash_at_any_write_repeats_no_finished_call_and_ends_the_same(n_appends: int) -> None:
     reference = Bench(order=AsAsked(), executor_seed=1)
-    reference.coordinator.run()
+    reference.run()
     crashed = Bench(order=AsAsked(), executor_seed=2)
     crashed.journal.appends_left = n_appends
     with pytest.raises(KeyboardInterrupt):
-        crashed.coordinator.run()
+        crashed.run()
     crashed.journal.appends_left = 10**9
     finished_before = set(crashed.journal.outcomes)
 
     resumed = Bench(order=AsAsked(), executor_seed=3, journal=crashed.journal)
     missing = resumed.resume()
-    resumed.coordinator.run()
+    resumed.run()
 
     assert not {call.key for call in resumed.executor.sent} & finished_before
     assert resumed.search.recommend() == reference.search.recommend()
@@ -147,7 +151,7 @@ def test_a_crash_at_any_write_repeats_no_finished_call_and_ends_the_same(n_appen
 def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
     bench = Bench(budget=_budget(calls=37))
 
-    reason = bench.coordinator.run()
+    reason = bench.run()
 
     assert reason is StopReason.BUDGET_CALLS
     assert len(bench.executor.sent) == 37
@@ -155,11 +159,11 @@ def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
 
 def test_what_a_budget_stopped_goes_on_with_a_larger_one() -> None:
     stopped = Bench(budget=_budget(calls=37))
-    stopped.coordinator.finish(stopped.coordinator.run())
+    stopped.coordinator.finish(stopped.run())
 
     resumed = Bench(budget=_budget(calls=10**6), journal=stopped.journal)
     missing = resumed.resume()
-    reason = resumed.coordinator.run()
+    reason = resumed.run()
 
     assert missing == ()
     assert reason is StopReason.CERTAIN
@@ -170,7 +174,7 @@ def test_an_interrupt_sends_nothing_more_and_is_taken_up_without_unknown_calls()
     bench = Bench(n_arms=200)
     bench.coordinator.stop()
 
-    reason = bench.coordinator.run()
+    reason = bench.run()
     bench.coordinator.finish(reason)
 
     assert reason is None
@@ -184,13 +188,13 @@ def test_a_deadline_stops_the_study() -> None:
 
     bench = Bench(budget=budget)
 
-    assert bench.coordinator.run() is StopReason.BUDGET_TIME
+    assert bench.run() is StopReason.BUDGET_TIME
 
 
 def test_scales_are_fixed_once_from_the_baselines_own_calls() -> None:
     bench = Bench(is_scaled=True)
 
-    bench.coordinator.run()
+    bench.run()
 
     calibrations = [event for event in bench.journal.events if isinstance(event, Calibrated)]
     baseline = [answer_ok(call).metrics["quality"] for call in bench.executor.sent if call.arm == 0 and call.case < 2]
@@ -205,7 +209,7 @@ def test_a_baseline_that_cannot_run_does_not_hold_up_the_study() -> None:
 
     bench = Bench(is_scaled=True, outcome=outcome)
 
-    assert bench.coordinator.run() is StopReason.CERTAIN
+    assert bench.run() is StopReason.CERTAIN
     assert any(isinstance(event, Calibrated) for event in bench.journal.events)
 
 
@@ -217,7 +221,7 @@ def test_an_api_that_answers_nothing_stops_the_study_with_its_error() -> None:
 
     bench = Bench(outcome=outcome, n_arms=500)
 
-    assert bench.coordinator.run() is StopReason.PROVIDER
+    assert bench.run() is StopReason.PROVIDER
     assert bench.coordinator.last_error == "connection refused"
     assert len(bench.executor.sent) < 40
 
@@ -233,11 +237,11 @@ def test_calls_that_got_no_answer_in_an_outage_are_made_again_on_resume() -> Non
         return answer_ok(call)
 
     stopped = Bench(outcome=outcome, n_arms=100)
-    stopped.coordinator.finish(stopped.coordinator.run())
+    stopped.coordinator.finish(stopped.run())
     n_before_outage = 10**6
     resumed = Bench(outcome=outcome, n_arms=100, journal=stopped.journal)
     resumed.resume()
-    reason = resumed.coordinator.run()
+    reason = resumed.run()
 
     assert reason is StopReason.CERTAIN
     assert len(resumed.journal.outcomes) >= 200
@@ -252,7 +256,7 @@ def test_a_single_call_without_an_answer_is_final_once_another_has_one() -> None
 
     bench = Bench(outcome=outcome)
 
-    assert bench.coordinator.run() is StopReason.CERTAIN
+    assert bench.run() is StopReason.CERTAIN
     assert [o.call.key for o in bench.journal.outcomes.values() if o.kind is OutcomeKind.FAILED] == [(3, 0, 0)]
 
 
@@ -264,7 +268,7 @@ def test_a_provider_out_of_money_stops_the_study_and_its_call_is_made_again_on_r
 
     bench = Bench(outcome=outcome)
 
-    reason = bench.coordinator.run()
+    reason = bench.run()
 
     assert reason is StopReason.PROVIDER
     assert bench.coordinator.last_error == "no credit"
@@ -280,7 +284,7 @@ def test_attempts_of_a_call_that_the_provider_stopped_are_paid_for_although_it_i
         )
 
     bench = Bench(outcome=outcome)
-    bench.coordinator.run()
+    bench.run()
 
     halted = [entry for entry in bench.journal.ledger if entry.key not in bench.journal.outcomes]
     assert {(entry.n_attempts, entry.usd) for entry in halted} == {(3, 0.04)}
@@ -291,7 +295,7 @@ def test_attempts_of_a_call_that_the_provider_stopped_are_paid_for_although_it_i
 
 def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> None:
     stopped = Bench(budget=_budget(calls=10))
-    stopped.coordinator.finish(stopped.coordinator.run())
+    stopped.coordinator.finish(stopped.run())
     changed = Bench(journal=stopped.journal)
     changed.search._block_size = 3
 
@@ -302,7 +306,7 @@ def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> Non
 def test_every_arm_ends_as_a_record_with_its_posterior_score() -> None:
     bench = Bench()
 
-    bench.coordinator.finish(bench.coordinator.run())
+    bench.coordinator.finish(bench.run())
 
     assert sorted(bench.journal.arms) == list(range(30))
     assert all(record.is_final and record.score is not None for record in bench.journal.arms.values())
@@ -310,7 +314,7 @@ def test_every_arm_ends_as_a_record_with_its_posterior_score() -> None:
 
 def test_the_trajectory_is_the_same_after_a_replay() -> None:
     bench = Bench()
-    bench.coordinator.finish(bench.coordinator.run())
+    bench.coordinator.finish(bench.run())
 
     replayed = Bench(journal=bench.journal)
     replayed.resume()
@@ -331,7 +335,7 @@ def test_after_a_fault_of_ours_what_is_on_the_wire_is_still_written_down() -> No
     bench = Bench(n_arms=100, on_absorbed=fail)
 
     with pytest.raises(BrokenPipeError):
-        bench.coordinator.run()
+        bench.run()
     bench.coordinator.drain(60.0)
 
     assert bench.coordinator.n_in_flight == 0
