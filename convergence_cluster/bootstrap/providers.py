@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from convergence_cluster.bootstrap.generic import polling_rule, request_rule, response_rule, step
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import Json
@@ -13,15 +14,15 @@ from convergence_cluster.providers.anthropic import ANTHROPIC
 from convergence_cluster.providers.chat import ChatFormat, ChatProvider, ChatRule
 from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.gemini import GEMINI
-from convergence_cluster.providers.generic import CostTerm, GenericProvider, RequestRule, ResponseRule
+from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint, HttpTransport, Transport
+from convergence_cluster.providers.jobs import JobProvider
 from convergence_cluster.providers.openai_responses import AZURE_RESPONSES, OPENAI_RESPONSES
 from convergence_cluster.providers.proxies import proxy_of
 from convergence_cluster.providers.routing import RoutedProvider
-from convergence_cluster.spec.environment import resolve_endpoint
+from convergence_cluster.spec.environment import resolve_endpoint, resolve_references
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.schema_api import ApiSection
-from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.trials.protocols import Provider
 
 _FORMATS: Mapping[str, ChatFormat] = MappingProxyType(
@@ -141,14 +142,29 @@ def build_endpoint(
         auth=_auth(api, wire, environ),
     )
     if wire is not None:
+        if api.polling is not None or api.cleanup is not None:
+            raise SpecError(
+                f"api.{'polling' if api.polling else 'cleanup'}: is for provider http; {kind} answers at once"
+            )
         body = api.request.body if isinstance(api.request.body, Mapping) else {}
         rule = ChatRule(body=body, result=api.response.result_field)
         return ChatProvider(transport=transport, endpoint=endpoint, clock=clock, wire=wire, rule=rule)
-    request = RequestRule(
-        body=api.request.body, query=dict(api.request.query) or None, headers=dict(api.request.headers) or None
+    request, response = request_rule(api.request), response_rule(api.response)
+    if api.polling is None and api.cleanup is None:
+        return GenericProvider(transport=transport, endpoint=endpoint, clock=clock, request=request, response=response)
+
+    def resolve(text: str, path: tuple[str, ...]) -> str:
+        return resolve_references(text, environ, path)
+
+    return JobProvider(
+        transport=transport,
+        endpoint=endpoint,
+        clock=clock,
+        request=request,
+        response=response,
+        polling=polling_rule(api.polling, resolve),
+        cleanup=step(api.cleanup, "cleanup", "DELETE", resolve),
     )
-    response = _response_rule(api.response)
-    return GenericProvider(transport=transport, endpoint=endpoint, clock=clock, request=request, response=response)
 
 
 def _auth(api: ApiSection, wire: ChatFormat | None, environ: Mapping[str, str]) -> Auth:
@@ -169,16 +185,4 @@ def _auth(api: ApiSection, wire: ChatFormat | None, environ: Mapping[str, str]) 
         username=auth.username or "",
         username_env=auth.username_env,
         password_env=auth.password_env,
-    )
-
-
-def _response_rule(response: ResponseSection) -> ResponseRule:
-    return ResponseRule(
-        result=response.result_field,
-        usage=None if response.usage is None else response.usage.rule(),
-        cost=tuple(CostTerm(path=term.path, usd_per_unit=term.usd_per_unit) for term in response.cost),
-        error=response.error_field,
-        success_when=response.success_rule(),
-        model=response.model or "model",
-        finish=response.finish,
     )

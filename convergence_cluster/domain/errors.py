@@ -1,5 +1,7 @@
 """Every error this product raises on purpose. The class docstring is the default message, with the cure."""
 
+from convergence_cluster.domain.calls import Answer
+
 
 class ConvergenceError(Exception):
     """Something went wrong; see the message for what and how to mend it."""
@@ -14,6 +16,11 @@ class SpecError(ConvergenceError):
 
 class PermanentError(ConvergenceError):
     """The provider refused the call for good; repeating it would not help."""
+
+    def __init__(self, message: str | None = None, *, answer: Answer | None = None) -> None:
+        """`answer` came all the same and may cost something, of no use though it is."""
+        super().__init__(message)
+        self.answer = answer
 
 
 class InfeasibleError(PermanentError):

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from convergence_cluster.domain.errors import TransientError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.chat import ChatFormat, Written, split_system, text_of_content
-from convergence_cluster.providers.generic import to_bytes
 from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.streams import ended_early, events
 from convergence_cluster.providers.usage import anthropic_usage, read_finish
 

@@ -13,9 +13,10 @@ from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import PermanentError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.faults import code_of, message_of
-from convergence_cluster.providers.generic import fault_in_body, to_bytes
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.paths import compile_path
+from convergence_cluster.providers.request_rule import to_bytes
+from convergence_cluster.providers.response_rule import fault_in_body
 from convergence_cluster.providers.streams import is_stream
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
 

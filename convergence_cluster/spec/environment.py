@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.spec.schema import StudySpec
-from convergence_cluster.spec.schema_api import REFERENCE, endpoint_problem
+from convergence_cluster.spec.schema_api import REFERENCE, ApiSection, endpoint_problem
+from convergence_cluster.spec.schema_job import StepSection
 
 
 def missing_environment(spec: StudySpec, environ: Mapping[str, str]) -> list[Problem]:
@@ -22,19 +23,38 @@ def resolve_endpoint(endpoint: str, environ: Mapping[str, str]) -> str:
     Raises:
         SpecError: a variable without default is not set, or the result is no URL.
     """
+    url = resolve_references(endpoint, environ, ("api", "endpoint"))
+    problem = endpoint_problem(url)
+    if problem is not None:
+        raise_all([Problem(path=("api", "endpoint"), message=f"after environment variables: {problem}")])
+    return url
+
+
+def resolve_references(text: str, environ: Mapping[str, str], path: tuple[str, ...]) -> str:
+    """Return a text with its `${NAME}` and `${NAME:-default}` replaced; `path` is where it stands.
+
+    Raises:
+        SpecError: a variable without default is not set.
+    """
 
     def value(name: str, default: str | None) -> str:
         found = environ.get(name) or default
         if found is None:
             message = f"environment variable {name} is not set; expected a part of the URL"
-            raise_all([Problem(path=("api", "endpoint"), message=message)])
+            raise_all([Problem(path=path, message=message)])
         return found or ""
 
-    url = REFERENCE.sub(lambda match: value(match.group(1), match.group(2)), endpoint)
-    problem = endpoint_problem(url)
-    if problem is not None:
-        raise_all([Problem(path=("api", "endpoint"), message=f"after environment variables: {problem}")])
-    return url
+    return REFERENCE.sub(lambda match: value(match.group(1), match.group(2)), text)
+
+
+def job_steps(api: ApiSection) -> Iterator[tuple[tuple[str, ...], StepSection]]:
+    """Yield the requests of a job beside the call itself, with where they stand in `api`."""
+    for name in ("submit", "poll", "result", "cancel") if api.polling is not None else ():
+        step = getattr(api.polling, name)
+        if step is not None:
+            yield ("polling", name), step
+    if api.cleanup is not None:
+        yield ("cleanup",), api.cleanup
 
 
 def needed_environment(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, str]]:
@@ -44,6 +64,7 @@ def needed_environment(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, 
         yield ("api", "auth", key), name, "the secret for calls"
     endpoints: dict[tuple[str, ...], str] = {("api", "endpoint"): spec.api.endpoint or ""}
     endpoints |= {("api", "models", key, "endpoint"): model.endpoint for key, model in (spec.api.models or {}).items()}
+    endpoints |= {("api", *path, "url"): step.url for path, step in job_steps(spec.api)}
     for path, endpoint in endpoints.items():
         for match in REFERENCE.finditer(endpoint):
             if match.group(2) is None:

@@ -24,6 +24,7 @@ SHORTHANDS: Final[Mapping[str, Sequence[Json]]] = {
     "TestCasesSection": ({"type": ["string", "array"]},),
     "CandidatesSection": ({"type": ["string", "array"]},),
     "UsagePaths": ({"type": "string"},),
+    "StepSection": ({"type": "string"},),
 }
 """What may stand for a whole section, besides its own keys."""
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import AliasChoices, Field, model_validator
 
 from convergence_cluster.domain.identity import Json
+from convergence_cluster.spec.schema_job import PollingSection, StepSection
 from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.spec.section import (
     IGNORED,
@@ -202,6 +203,11 @@ class ApiSection(Section):
     """What is sent."""
     response: ResponseSection = Field(default_factory=ResponseSection)
     """What an answer means."""
+    polling: PollingSection | None = None
+    """For an API that takes longer than a request: how to learn that a job is done."""
+    cleanup: StepSection | None = None
+    """A request that is sent after every call that was accepted, whether it succeeded, failed or was stopped; it may
+    name `submitted.id`."""
     rate: Rate = Field(default_factory=Rate)
     """How fast calls may go."""
     prices: Mapping[str, Price] = Field(default_factory=dict)

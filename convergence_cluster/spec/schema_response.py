@@ -1,7 +1,7 @@
 """The `api.response` section: what an answer means."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
@@ -23,6 +23,11 @@ class CostPath(Section):
     """USD for each unit."""
     per_million: NonNegative | None = None
     """USD for a million units. Without either, the number is USD."""
+
+    required: bool = True
+    """Whether an answer without this number makes the cost unknown; else its absence counts as 0."""
+    step: Literal["submit", "poll", "result", "cleanup"] | None = None
+    """Which answer of a job has it. Default: the one with the result."""
 
     @model_validator(mode="after")
     def _is_one_price(self) -> "CostPath":

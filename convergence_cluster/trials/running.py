@@ -73,11 +73,13 @@ class TrialRunner:
         cost: Cost | None = None
         try:
             answer = await self._answer(call, case, tally)
-            model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
-            cost = self._prices.cost(model=model, usage=answer.usage, reported_usd=answer.cost_usd)
+            cost = self._cost(call, answer)
             kind = _KINDS.get(answer.finish, OutcomeKind.OK)
             metrics = await self._metrics(call, case, answer, cost)
         except (PermanentError, TransientError) as error:
+            if answer is None and isinstance(error, PermanentError) and error.answer is not None:
+                answer = error.answer
+                cost = self._cost(call, answer)
             cut = None if answer is None else _KINDS.get(answer.finish)
             return self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
         return self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
@@ -85,6 +87,10 @@ class TrialRunner:
     async def close(self) -> None:
         """Free the provider's connections."""
         await self._provider.close()
+
+    def _cost(self, call: Call, answer: Answer) -> Cost | None:
+        model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
+        return self._prices.cost(model=model, usage=answer.usage, reported_usd=answer.cost_usd)
 
     async def _answer(self, call: Call, case: TestCase, tally: Tally) -> Answer:
         request = Request(

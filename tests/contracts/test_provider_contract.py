@@ -23,10 +23,12 @@ from convergence_cluster.providers.anthropic import ANTHROPIC
 from convergence_cluster.providers.chat import ChatFormat, ChatProvider
 from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.gemini import GEMINI
-from convergence_cluster.providers.generic import GenericProvider, RequestRule, ResponseRule
+from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint, HttpTransport
 from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
 from convergence_cluster.providers.openai_responses import OPENAI_RESPONSES
+from convergence_cluster.providers.request_rule import RequestRule
+from convergence_cluster.providers.response_rule import ResponseRule
 from convergence_cluster.trials.protocols import Provider
 from tests.contracts.loopback import Loopback, Scripted, as_json, serving
 

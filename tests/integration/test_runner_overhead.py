@@ -14,9 +14,11 @@ from convergence_cluster.metering.budget import Budget
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.providers.chat import ChatProvider
-from convergence_cluster.providers.generic import GenericProvider, RequestRule, ResponseRule
+from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint
 from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
+from convergence_cluster.providers.request_rule import RequestRule
+from convergence_cluster.providers.response_rule import ResponseRule
 from convergence_cluster.trials.protocols import Provider
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
 from tests.unit.providers.fakes import MemoryTransport

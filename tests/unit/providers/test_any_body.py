@@ -15,10 +15,11 @@ from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.providers.anthropic import ANTHROPIC
 from convergence_cluster.providers.chat import ChatProvider
 from convergence_cluster.providers.gemini import GEMINI
-from convergence_cluster.providers.generic import CostTerm, GenericProvider, ResponseRule
+from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint
 from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
 from convergence_cluster.providers.openai_responses import OPENAI_RESPONSES
+from convergence_cluster.providers.response_rule import CostTerm, ResponseRule
 from convergence_cluster.trials.protocols import Provider
 from tests.unit.metering.virtual_time import FixedClock
 from tests.unit.providers.fakes import MemoryTransport, request

@@ -9,8 +9,10 @@ import pytest
 
 from convergence_cluster.domain.calls import Answer, Finish, Usage
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError, TransientError
-from convergence_cluster.providers.generic import CostTerm, GenericProvider, RequestRule, ResponseRule
+from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint
+from convergence_cluster.providers.request_rule import RequestRule
+from convergence_cluster.providers.response_rule import CostTerm, ResponseRule
 from tests.unit.metering.virtual_time import FixedClock
 from tests.unit.providers.fakes import MemoryTransport, request
 

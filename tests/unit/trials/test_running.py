@@ -206,6 +206,22 @@ def test_an_evaluator_that_fails_fails_the_call_which_still_costs() -> None:
     assert outcome.answer == "so"
 
 
+def test_an_answer_that_is_of_no_use_costs_what_it_says() -> None:
+    outcome = outcome_of(PermanentError("no result at 'text'", answer=ANSWER))
+
+    assert (outcome.kind, outcome.metrics, outcome.error) == (OutcomeKind.FAILED, {}, "no result at 'text'")
+    assert outcome.cost_usd == pytest.approx(0.02)
+    assert not outcome.is_passing
+
+
+def test_an_answer_that_is_of_no_use_and_does_not_say_its_cost_costs_its_reserved_maximum() -> None:
+    error = PermanentError("no result at 'text'", answer=replace(ANSWER, usage=None))
+
+    outcome = outcome_of(error, call=replace(CALL, reserved_usd=0.25))
+
+    assert (outcome.cost_usd, outcome.price_source) == (0.25, "reserved maximum")
+
+
 def test_a_metric_that_is_no_number_fails_the_call() -> None:
     outcome = outcome_of(ANSWER, evaluators=[Constant(quality=float("nan"))])
 
