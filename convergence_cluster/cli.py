@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "write a study's reports again",
     "compare": "compare the answers of two studies",
     "legacy": "list, show, export or import what earlier studies learned",
+    "cache": "say how many answers of earlier calls are kept, or forget them",
     "sandbox": "start a local API to try everything on, without keys",
     "info": "say what this is, where it keeps things and which versions it runs on",
 }

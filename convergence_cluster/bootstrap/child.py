@@ -3,6 +3,7 @@
 import os
 import sys
 
+from convergence_cluster.bootstrap.caching import local_store
 from convergence_cluster.bootstrap.runner import RunnerFactory
 from convergence_cluster.dispatch.in_child import ChildEnd
 from convergence_cluster.domain.clock import SystemClock
@@ -15,7 +16,9 @@ def main() -> None:
     silence_stamina()
     end, order = ChildEnd.open(int(sys.argv[1]))
     study = unpack(order)
-    factory = RunnerFactory(study, environ=os.environ, meter=end, clock=SystemClock())
+    clock = SystemClock()
+    store = local_store(os.environ, clock)
+    factory = RunnerFactory(study, environ=os.environ, meter=end, clock=clock, open_store=store)
     end.serve(
         open_runner=factory.open,
         close_runner=factory.close,

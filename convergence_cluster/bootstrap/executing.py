@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from convergence_cluster.bootstrap.caching import local_store
 from convergence_cluster.bootstrap.runner import RunnerFactory
 from convergence_cluster.coordinator.protocols import Executor
 from convergence_cluster.dispatch.in_child import ChildExecutor
@@ -22,5 +23,6 @@ def build_executor(study: LoadedStudy, *, environ: Mapping[str, str], meter: Met
     parallelism = study.spec.optimization.execution.parallel_workers
     if parallelism >= _MANY and os.name == "posix":
         return ChildExecutor(_MODULE, pack(study), environ=environ, meter=meter)
-    factory = RunnerFactory(study, environ=environ, meter=meter, clock=clock)
+    store = local_store(environ, clock)
+    factory = RunnerFactory(study, environ=environ, meter=meter, clock=clock, open_store=store)
     return InProcessExecutor(open_runner=factory.open, close_runner=factory.close, parallelism=parallelism)

@@ -21,6 +21,8 @@ class Progress:
     n_in_flight: int
     counts: Mapping[str, int]
     """Finished calls by outcome kind."""
+    n_cached: int = 0
+    """Calls answered by the cache, among the finished ones."""
     spent_usd: float | None
     """None: no price is known."""
     max_usd: float | None
@@ -84,6 +86,7 @@ class Housekeeping:
                 max_calls=self._caps.calls,
                 n_in_flight=coordinator.n_in_flight,
                 counts=dict(accounts.counts),
+                n_cached=accounts.n_cached,
                 spent_usd=accounts.spent_usd if is_priced else None,
                 max_usd=self._caps.usd,
                 elapsed_s=elapsed_s,
@@ -101,7 +104,7 @@ class Housekeeping:
             left.append(caps.time_s - elapsed_s)
         if caps.calls is not None and calls_per_s > 0:
             left.append((caps.calls - accounts.n_attempts) / calls_per_s)
-        usd_per_s = accounts.spent_usd / max(accounts.n_calls, 1) * calls_per_s
+        usd_per_s = accounts.counted_usd / max(accounts.n_calls, 1) * calls_per_s
         if caps.usd is not None and usd_per_s > 0:
-            left.append((caps.usd - accounts.spent_usd) / usd_per_s)
+            left.append((caps.usd - accounts.counted_usd) / usd_per_s)
         return max(0.0, min(left)) if left else None

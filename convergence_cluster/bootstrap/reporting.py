@@ -126,6 +126,8 @@ def _spend(assembly: Assembly) -> Spend:
         seconds=accounts.active_s,
         n_unpriced_calls=accounts.n_unpriced,
         unknown_usd=accounts.unknown_usd,
+        n_cached_calls=accounts.n_cached,
+        cached_usd=accounts.cached_usd,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from convergence_cluster.bootstrap.caching import OpenStore, build_cache
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
@@ -24,11 +25,20 @@ from convergence_cluster.trials.running import TrialPlan, TrialRunner
 class RunnerFactory:
     """Opens and closes the runner on the loop that runs the calls."""
 
-    def __init__(self, study: LoadedStudy, *, environ: Mapping[str, str], meter: Meter, clock: Clock) -> None:
+    def __init__(
+        self,
+        study: LoadedStudy,
+        *,
+        environ: Mapping[str, str],
+        meter: Meter,
+        clock: Clock,
+        open_store: OpenStore | None = None,
+    ) -> None:
         self._study = study
         self._environ = environ
         self._meter = meter
         self._clock = clock
+        self._open_store = open_store
         self._runner: TrialRunner | None = None
         named = {name: environ.get(name, "") for _, name, _ in needed_environment(study.spec)}
         auth = {name: environ.get(name, "") for name in study.spec.api.auth.environment_names()}
@@ -48,6 +58,9 @@ class RunnerFactory:
             limiter=RateLimiter(rpm=rate.rpm, tpm=rate.tpm, concurrency=rate.concurrency),
             clock=self._clock,
             jitter=random.SystemRandom().random,
+            cache=build_cache(
+                self._study, self._open_store, environ=self._environ, redact=self._redact, clock=self._clock
+            ),
         )
         return self._run
 

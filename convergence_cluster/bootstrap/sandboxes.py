@@ -30,7 +30,7 @@ def with_sandbox(study: LoadedStudy) -> Iterator[LoadedStudy]:
     arguments = [word for name, value in parse_qsl(parts.query) for word in (f"--{name}", value)]
     with _process(parts.netloc, arguments) as base_url:
         api = study.spec.api.model_copy(update={"endpoint": f"{base_url}{parts.path}"})
-        yield dataclasses.replace(study, spec=study.spec.model_copy(update={"api": api}))
+        yield dataclasses.replace(study, spec=study.spec.model_copy(update={"api": api}), stands_for=endpoint)
 
 
 @contextmanager

@@ -91,6 +91,7 @@ def _facts(progress: Progress) -> Mapping[str, Json]:
     return {
         "calls": progress.n_calls,
         "in_flight": progress.n_in_flight,
+        "cached": progress.n_cached,
         "outcomes": dict(progress.counts),
         "spent_usd": progress.spent_usd,
         "elapsed_s": round(progress.elapsed_s, 3),
@@ -116,6 +117,7 @@ def _line(progress: Progress) -> str:
     parts = [
         f"{progress.elapsed_s:6.1f} s",
         f"{_count(progress.n_calls, progress.max_calls)} calls",
+        f"{progress.n_cached} cached" if progress.n_cached else "",
         _money(progress),
         f"{progress.calls_per_s:.0f}/s",
         f"{progress.recommendation.n_arms} arms, {progress.recommendation.n_alive} alive",
@@ -130,6 +132,8 @@ def _table(progress: Progress) -> Table:
     answer = progress.recommendation
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_row("calls", f"{_count(progress.n_calls, progress.max_calls)}, {progress.n_in_flight} in flight")
+    if progress.n_cached:
+        table.add_row("", f"{progress.n_cached} from the cache")
     table.add_row("spent", _money(progress) or "-")
     table.add_row("rate", f"{progress.calls_per_s:.1f} calls/s, {_left(progress) or 'no cap in sight'}")
     table.add_row("arms", f"{answer.n_arms} opened, {answer.n_alive} alive")

@@ -24,4 +24,4 @@ def run(options: argparse.Namespace) -> int:
     require_known(options.fail_if, (metric.name for metric in study.metrics))
     if options.seed is not None:
         study = with_seed(study, options.seed)
-    return show(options, partial(open_control().run, study, source=options.study, is_new=options.new))
+    return show(options, partial(open_control(options).run, study, source=options.study, is_new=options.new))

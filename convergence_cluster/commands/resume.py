@@ -19,4 +19,4 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the missing calls and print the answer."""
-    return show(options, partial(open_control().resume, options.id))
+    return show(options, partial(open_control(options).resume, options.id))

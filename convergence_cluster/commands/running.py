@@ -31,6 +31,9 @@ ANSWERED, FAILED, WRONG_USAGE, NO_ANSWER, CONDITION_HOLDS, INTERRUPTED = 0, 1, 2
 def configure_view(parser: argparse.ArgumentParser) -> None:
     """Declare the options of every command that runs a study."""
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="write the results here (output.save_path)")
+    parser.add_argument(
+        "--no-cache", action="store_true", help="make every call anew, and keep no answer for later studies"
+    )
     parser.add_argument("--json", action="store_true", help="print progress and answer as JSON, one object a line")
     parser.add_argument("-q", "--quiet", action="store_true", help="print the answer only")
     parser.add_argument(
@@ -43,9 +46,11 @@ def configure_view(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_control() -> Control:
+def open_control(options: argparse.Namespace | None = None) -> Control:
     """Return the control over studies in this process, with logging set up and every secret known to it."""
-    environ = read_environment(Path.cwd(), os.environ)
+    environ = dict(read_environment(Path.cwd(), os.environ))
+    if options is not None and options.no_cache:
+        environ["CONVERGENCE_CACHE_MB"] = "0"  # the environment reaches the processes that make the calls
     settings = read_settings(environ)
     configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
     return Control(settings, environ=environ, clock=SystemClock())

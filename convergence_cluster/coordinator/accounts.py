@@ -9,6 +9,7 @@ from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.journal import ArmRecord, LedgerEntry
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
 
+CACHED = "cached"
 _PAUSE_S = 120.0
 """A longer time without a finished call is no work: nobody was at it, or everybody waited for the provider."""
 
@@ -33,6 +34,9 @@ class Accounts:
         self.counts: Counter[str] = Counter()
         self.spent_usd = 0.0
         self.unknown_usd = 0.0
+        self.cached_usd = 0.0
+        """What the answers from the cache would have cost; no part of `spent_usd`."""
+        self.n_cached = 0
         self.n_attempts = 0
         self.active_s = 0.0
         """Seconds in which calls were made; pauses between sittings do not count."""
@@ -40,6 +44,11 @@ class Accounts:
         self.n_unpriced = 0
         self._arms: dict[ArmId, _ArmTally] = {}
         self._changed: set[ArmId] = set()
+
+    @property
+    def counted_usd(self) -> float:
+        """Return what counts against the cap: all calls as if each had been paid."""
+        return self.spent_usd + self.cached_usd
 
     @property
     def n_calls(self) -> int:
@@ -62,6 +71,10 @@ class Accounts:
                 self.active_s += gap_s if 0.0 < gap_s < _PAUSE_S else 0.0
             self._last_at_s = entry.at_s
             self.n_attempts += entry.n_attempts
+            if entry.kind == CACHED:
+                self.n_cached += 1
+                self.cached_usd += entry.usd or 0.0
+                continue
             self.spent_usd += entry.usd or 0.0
             self.unknown_usd += (entry.usd or 0.0) if entry.kind == "unknown" else 0.0
             self.n_unpriced += entry.usd is None and entry.n_attempts > 0
@@ -121,7 +134,7 @@ def settle_entry(outcome: CallOutcome, *, at_s: float) -> LedgerEntry:
         key=outcome.call.key,
         n_attempts=outcome.n_attempts,
         usd=outcome.cost_usd if outcome.n_attempts else 0.0,
-        kind="settled",
+        kind=CACHED if outcome.is_cached else "settled",
         price_source=outcome.price_source,
         at_s=at_s,
     )

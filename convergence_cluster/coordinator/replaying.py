@@ -46,7 +46,7 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
     missing += tuple(call for key, call in extra.items() if key not in history.outcomes)
     coordinator.accounts.book(history.ledger)
     accounts = coordinator.accounts
-    budget.restore(usd=accounts.spent_usd, calls=accounts.n_attempts, time_s=accounts.active_s)
+    budget.restore(usd=accounts.counted_usd, calls=accounts.n_attempts, time_s=accounts.active_s)
     was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
     return () if was_interrupted_cleanly else missing
 

@@ -106,6 +106,8 @@ class Answer:
     """What the provider itself says this call cost; None where it does not say."""
     latency_s: float = 0.0
     """From the request's first byte on the socket to the answer's last, for this attempt alone."""
+    is_cached: bool = False
+    """This is what the same request got in an earlier study; the latency too is what was measured then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,11 +124,14 @@ class CallOutcome:
     price_source: str | None = None
     usage: Usage | None = None
     n_attempts: int = 0
+    """An answer from the cache counts as one, so that caps hold as if it had been paid for."""
     waited_s: float = 0.0
     """Spent in retries' pauses and rate limiters; never part of the latency."""
     error: str | None = None
     answer: str | None = None
     model: str | None = None
+    is_cached: bool = False
+    """Nothing was sent: the answer, its latency and what it costs are those of the same call in an earlier study."""
     halts: bool = False
     """The provider refuses every further call, so the study stops here and this call is made again on resume."""
     is_passing: bool = False

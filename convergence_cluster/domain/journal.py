@@ -55,14 +55,15 @@ Event: TypeAlias = Asked | Told | Calibrated | Resumed | Stopped
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerEntry:
-    """Money: what one call cost, or may have cost. Append-only; the sum over entries is the spend."""
+    """Money: what one call cost, or may have cost. Append-only; the spend is the sum over all but `cached` entries."""
 
     key: CallKey
     n_attempts: int
     usd: float | None
     """None: no price is known."""
     kind: str
-    """`settled`: what the answer cost. `unknown`: a crash hid the outcome, booked at the reserved maximum."""
+    """`settled`: what the answer cost. `unknown`: a crash hid the outcome, booked at the reserved maximum. `cached`:
+    what an answer from the cache would have cost; it was not paid, and counts against the caps all the same."""
     price_source: str | None = None
     at_s: float = 0.0
 

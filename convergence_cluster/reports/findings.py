@@ -88,6 +88,9 @@ def spending(report: StudyReport) -> str:
     ]
     if spend.n_unpriced_calls and spend.usd is not None:
         parts.append(f"{counted(spend.n_unpriced_calls, 'call')} of unknown price not included")
+    if spend.n_cached_calls:
+        worth = f", worth {usd(spend.cached_usd)}" if spend.cached_usd else ""
+        parts.append(f"{spend.n_cached_calls:,} of the calls answered from the cache{worth}")
     if spend.unknown_usd:
         parts.append(f"{usd(spend.unknown_usd)} of it is the most that calls lost in a crash can have cost")
     return ", ".join(parts)

@@ -63,6 +63,10 @@ class Spend:
     n_unpriced_calls: int = 0
     unknown_usd: float = 0.0
     """The part of `usd` booked at the reserved maximum, because a crash hid the outcome."""
+    n_cached_calls: int = 0
+    """The part of `n_calls` that the cache answered."""
+    cached_usd: float = 0.0
+    """What those would have cost; no part of `usd`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

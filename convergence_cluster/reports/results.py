@@ -127,4 +127,5 @@ def _results(report: StudyReport, calls: Iterable[ScoredCall], inputs: list[Json
             "outcome": outcome.kind.value,
             "repeat": outcome.call.repeat,
             "attempts": outcome.n_attempts,
+            "cached": outcome.is_cached,
         }

@@ -40,6 +40,7 @@ _NEW_BY_CALL = (
     "price_source",
     "model",
     "finished_at",
+    "cached",
     "error",
 )
 
@@ -119,6 +120,7 @@ def detailed_results(report: StudyReport) -> str:
             outcome.price_source,
             outcome.model,
             moment(outcome.finished_at_s) if outcome.finished_at_s else None,
+            outcome.is_cached,
             outcome.error,
             *(outcome.metrics.get(name) for name in metrics),
         ]

@@ -27,7 +27,7 @@ from convergence_cluster.spec.validation import validate
 _PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
 _CATEGORICAL: Final = ParameterKind.CATEGORICAL
 _NOT_IDENTITY: Final = {"budget", "output", "legacy", "society", "weave", "agent", "rate_limiting"}
-_NOT_IDENTITY_OF_API: Final = {"description", "auth", "rate", "prices"}
+_NOT_IDENTITY_OF_API: Final = {"description", "auth", "rate", "prices", "cache"}
 _NOT_IDENTITY_OF_EXECUTION: Final = {"parallel_workers", "max_retries"}
 
 
@@ -56,6 +56,8 @@ class LoadedStudy:
     """What the user should know: keys without effect, and what was inferred."""
     digest: str
     """Identifies the study: API, space, cases, metrics, evaluator, search, seed; not prices, pace, budget, output."""
+    stands_for: str | None = None
+    """The endpoint in the file, where `api.endpoint` is a server that was started for it."""
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
     """Where the keys stand whose values only a run can judge: environment variables and what needs a price."""
 

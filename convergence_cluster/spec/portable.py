@@ -34,6 +34,7 @@ def pack(study: LoadedStudy) -> Json:
         "evaluator": None if evaluator is None else {**asdict(evaluator), "path": str(evaluator.path.resolve())},
         "notes": list(study.notes),
         "digest": study.digest,
+        "stands_for": study.stands_for,
     }
 
 
@@ -68,6 +69,7 @@ def unpack(document: Json) -> LoadedStudy:
         evaluator=evaluator,
         notes=tuple(document["notes"]),
         digest=document["digest"],
+        stands_for=document.get("stands_for"),
     )
 
 

@@ -210,6 +210,8 @@ class ApiSection(Section):
     name `submitted.id`."""
     rate: Rate = Field(default_factory=Rate)
     """How fast calls may go."""
+    cache: bool = True
+    """Whether an answer that was paid for once serves later studies too; `false` for an API whose answers change."""
     prices: Mapping[str, Price] = Field(default_factory=dict)
     """Prices by model, before every other source; `*` holds for every model. A single price may stand here directly."""
     adapter_enabled: bool | None = Field(default=None, json_schema_extra=IGNORED)

@@ -41,6 +41,7 @@ LEDGER_COLUMNS = (
 )
 
 _COUNTS = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
+_OPTIONAL = ("price_source", "model", "error", "answer")
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
 
@@ -141,14 +142,11 @@ def _detail(outcome: CallOutcome, configuration: str | None) -> str:
         detail["usage"] = _COUNTS(outcome.usage)
     if outcome.waited_s:
         detail["waited_s"] = outcome.waited_s
-    if outcome.price_source is not None:
-        detail["price_source"] = outcome.price_source
-    if outcome.model is not None:
-        detail["model"] = outcome.model
-    if outcome.error is not None:
-        detail["error"] = outcome.error
-    if outcome.answer is not None:
-        detail["answer"] = outcome.answer
+    if outcome.is_cached:
+        detail["is_cached"] = True
+    for name in _OPTIONAL:
+        if (value := getattr(outcome, name)) is not None:
+            detail[name] = value
     text = dumps(detail)
     if configuration is None:
         return text
@@ -182,6 +180,7 @@ def decode_call(
         error=get("error"),
         answer=get("answer"),
         model=get("model"),
+        is_cached=get("is_cached", False),
         finished_at_s=finished_at_s,
     )
 

@@ -52,7 +52,7 @@ class StudyRecord:
     n_calls: int
     """Finished calls, skipped ones left out."""
     spent_usd: float
-    """Sum of the ledger; calls of unknown price count as nothing."""
+    """What was paid, by the ledger; calls of unknown price count as nothing."""
     n_unpriced: int
     """Ledger entries of unknown price."""
 
@@ -162,8 +162,9 @@ class Studies:
             .scalar_subquery()
         )
         booked = ledger.c.study == studies.c.id
-        spent = select(func.coalesce(func.sum(ledger.c.usd), 0.0)).where(booked).scalar_subquery()
-        n_unpriced = select(func.count()).where(booked, ledger.c.usd.is_(None)).scalar_subquery()
+        paid = booked & (ledger.c.kind != "cached")
+        spent = select(func.coalesce(func.sum(ledger.c.usd), 0.0)).where(paid).scalar_subquery()
+        n_unpriced = select(func.count()).where(paid, ledger.c.usd.is_(None)).scalar_subquery()
         return select(
             studies, n_calls.label("n_calls"), spent.label("spent_usd"), n_unpriced.label("n_unpriced")
         ).where(studies.c.owner == self._owner)

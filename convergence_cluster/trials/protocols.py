@@ -38,6 +38,30 @@ class Evaluator(Protocol):
         ...
 
 
+class AnswerStore(Protocol):
+    """Keeps answers by digest, for this machine or for a whole cluster."""
+
+    async def get(self, key: str) -> bytes | None:
+        """Return what was put under a key, or None.
+
+        Raises:
+            ConvergenceError: the store cannot be read.
+        """
+        ...
+
+    async def put(self, key: str, value: bytes) -> None:
+        """Keep a value, in place of any other under the same key.
+
+        Raises:
+            ConvergenceError: the store cannot be written.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free what it holds."""
+        ...
+
+
 class Limiter(Protocol):
     """Paces the calls of one provider."""
 

@@ -12,6 +12,7 @@ from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.evaluators.measured import measure
 from convergence_cluster.metering.prices import Cost, Prices
 from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
+from convergence_cluster.trials.caching import AnswerCache
 from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
 
 MAX_ANSWER_CHARS = 4_000
@@ -51,6 +52,7 @@ class TrialRunner:
         limiter: Limiter,
         clock: Clock,
         jitter: Callable[[], float],
+        cache: AnswerCache | None = None,
     ) -> None:
         self._plan = plan
         self._provider = provider
@@ -59,6 +61,7 @@ class TrialRunner:
         self._limiter = limiter
         self._clock = clock
         self._jitter = jitter
+        self._cache = cache
         self._n_chars = tuple(len(json.dumps(dict(case.input), ensure_ascii=False)) for case in plan.cases)
 
     async def run(self, call: Call) -> CallOutcome:
@@ -85,8 +88,10 @@ class TrialRunner:
         return self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
 
     async def close(self) -> None:
-        """Free the provider's connections."""
+        """Free the provider's connections, and the cache."""
         await self._provider.close()
+        if self._cache is not None:
+            await self._cache.close()
 
     def _cost(self, call: Call, answer: Answer) -> Cost | None:
         model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
@@ -98,6 +103,15 @@ class TrialRunner:
             case=case,
             idempotency_key=f"{call.study}:{call.arm}:{call.case}:{call.repeat}",
         )
+        if self._cache is not None and (found := await self._cache.find(request)) is not None:
+            tally.n_attempts += 1
+            return found
+        answer = await self._send(call, request, tally)
+        if self._cache is not None:
+            await self._cache.keep(request, answer)
+        return answer
+
+    async def _send(self, call: Call, request: Request, tally: Tally) -> Answer:
         limits = {**self._plan.fixed, **call.configuration}
         n_tokens = self._n_chars[call.case] // _CHARS_PER_TOKEN + max_output_tokens(limits, default=0)
         return await with_retries(
@@ -167,6 +181,7 @@ class TrialRunner:
             usage=answer.usage,
             answer=answer.text[:MAX_ANSWER_CHARS] if self._plan.keeps_answers else None,
             model=answer.model,
+            is_cached=answer.is_cached,
         )
 
 

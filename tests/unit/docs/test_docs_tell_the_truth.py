@@ -80,8 +80,8 @@ def test_a_named_command_and_its_options_exist(
         return
     words = [command]
     known = build_parser().format_help() if command == "sandbox" else help_of(words, capsys)
-    if command == "legacy":
-        verb = next(word for word in rest.split() if word in {"list", "show", "export", "import"})
+    if command in {"legacy", "cache"}:
+        verb = next(word for word in rest.split() if word in {"list", "show", "export", "import", "info", "prune"})
         known += help_of([command, verb], capsys)
     assert [option for option in options if not re.search(rf"{option}\b", known)] == [], page
 
