@@ -14,6 +14,7 @@ from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.search import Direction, StopReason
 from convergence_cluster.reports.documents import documents
 from convergence_cluster.reports.exporting import ExportFormat, export
+from convergence_cluster.reports.ranges import out_of_range
 from convergence_cluster.reports.records import (
     Caps,
     MetricDefinition,
@@ -58,7 +59,7 @@ def build_report(
             TrajectoryPoint(n_calls=point.n_calls, arm=point.arm, score=point.score)
             for point in coordinator.trajectory.points
         ),
-        notes=study.notes,
+        notes=(*study.notes, *out_of_range(outcomes)),
         answers_allowed=study.spec.output.save_answers,
         provenance={
             "version": __version__,

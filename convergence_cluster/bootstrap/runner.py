@@ -7,10 +7,9 @@ from typing import Any
 
 from convergence_cluster.bootstrap.caching import OpenStore, build_cache
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
+from convergence_cluster.bootstrap.scorers import build_evaluators
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.evaluators.builtin import BuiltinEvaluator
-from convergence_cluster.evaluators.custom import CustomEvaluator
 from convergence_cluster.evaluators.measured import MEASURED
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
@@ -108,17 +107,3 @@ def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock
     }
     url = resolve_endpoint(api.endpoint, environ) if api.endpoint else None
     return Prices(PriceSettings(by_model=by_model, api_url=url), clock=clock)
-
-
-def build_evaluators(study: LoadedStudy) -> list[Evaluator]:
-    """Return what scores answers: one built-in evaluator a metric, and the user's own for all of its metrics."""
-    evaluators: list[Evaluator] = [
-        BuiltinEvaluator(metric=metric.name, function=metric.function, options=metric.options)
-        for metric in study.metrics
-        if metric.function not in {"measured", "custom"}
-    ]
-    custom = [metric.name for metric in study.metrics if metric.function == "custom"]
-    if custom:
-        assert study.evaluator is not None
-        evaluators.append(CustomEvaluator(path=study.evaluator.path, function=study.evaluator.function, metrics=custom))
-    return evaluators

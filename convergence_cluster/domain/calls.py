@@ -35,6 +35,8 @@ class TestCase:
     weight: float = 1.0
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, Json] = field(default_factory=dict)
+    asserts: tuple[Mapping[str, Json], ...] = ()
+    """What the answer must be, in the study file's words; counted by metrics with function `assert`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +120,8 @@ class CallOutcome:
     kind: OutcomeKind
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Raw metric values by name, in their own units; empty where nothing was answered or it could not be scored."""
+    clamped: Mapping[str, float] = field(default_factory=dict)
+    """Metrics that an evaluator gave outside of [0, 1], as it gave them; `metrics` has them clamped."""
     latency_s: float | None = None
     cost_usd: float | None = None
     """None: unknown price. Includes every attempt that was billed."""

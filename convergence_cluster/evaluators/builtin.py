@@ -2,15 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.evaluators import structure, text
+from convergence_cluster.metering.scoring import Scoring
 
 Judge: TypeAlias = Callable[[str, Json, Mapping[str, Json]], float]
 """`(answer, expected, options)` to a value in [0, 1]."""
+
+
+def _folded(judge: Judge, answer: str, expected: Json, options: Mapping[str, Json]) -> float:
+    return judge(answer, expected, {**options, "ignore_case": True})
+
 
 JUDGES: Mapping[str, Judge] = {
     "exact": text.exact,
@@ -18,6 +25,10 @@ JUDGES: Mapping[str, Judge] = {
     "contains": text.contains,
     "contains_any": text.contains_any,
     "contains_all": text.contains_all,
+    "icontains": partial(_folded, text.contains_any),
+    "icontains_any": partial(_folded, text.contains_any),
+    "icontains_all": partial(_folded, text.contains_all),
+    "starts_with": text.starts_with,
     "regex": text.regex,
     "levenshtein": text.levenshtein,
     "similarity": text.levenshtein,
@@ -35,18 +46,23 @@ class BuiltinEvaluator:
 
     metric: str
     function: str
-    """A key of `JUDGES`."""
+    """A key of `JUDGES`, or `not_` and a key."""
     options: Mapping[str, Json] = field(default_factory=dict)
 
-    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+    async def evaluate(
+        self, answer: Answer, case: TestCase, configuration: Configuration, scoring: Scoring
+    ) -> Mapping[str, float]:
         """Return the metric's value in [0, 1].
 
         Raises:
             PermanentError: the case's `expected` does not fit the function.
         """
-        del configuration
+        del configuration, scoring
+        name = self.function.removeprefix("not_")
+        expected = {"value": self.options["value"]} if "value" in self.options else case.expected
         try:
-            return {self.metric: JUDGES[self.function](answer.text, case.expected, self.options)}
+            value = JUDGES[name](answer.text, expected, self.options)
+            return {self.metric: value if name == self.function else 1.0 - value}
         except PermanentError as error:
             raise PermanentError(f"metric {self.metric!r}, test case {case.id!r}: {error}") from None
         except Exception as error:  # an answer or an `expected` of a kind nobody thought of

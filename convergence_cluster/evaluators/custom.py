@@ -24,6 +24,7 @@ from typing import Any
 from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError, SpecError
 from convergence_cluster.domain.identity import Configuration, Json, digest
+from convergence_cluster.metering.scoring import Scoring
 
 _MAX_THREADS = 64
 """A user's function may itself wait, on a judge's API for one; asyncio's own pool has a handful of threads."""
@@ -57,7 +58,7 @@ def load_function(path: Path, function: str) -> Callable[..., Any]:
 
 
 class CustomEvaluator:
-    """Scores answers by a user's function; values are clamped to [0, 1]."""
+    """Scores answers by a user's function; values are clamped to [0, 1], which is noted."""
 
     def __init__(self, *, path: Path, function: str, metrics: Sequence[str]) -> None:
         self._function = load_function(path, function)
@@ -69,7 +70,9 @@ class CustomEvaluator:
         self._threads = ThreadPoolExecutor(max_workers=_MAX_THREADS, thread_name_prefix="evaluator")
         self._is_async = inspect.iscoroutinefunction(self._function)
 
-    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+    async def evaluate(
+        self, answer: Answer, case: TestCase, configuration: Configuration, scoring: Scoring
+    ) -> Mapping[str, float]:
         """Return each metric's value in [0, 1].
 
         Raises:
@@ -82,7 +85,8 @@ class CustomEvaluator:
         except (Exception, SystemExit) as error:
             raise PermanentError(f"{self._where} raised {type(error).__name__}: {error}") from error
         by_metric = values if len(values) == len(self._metrics) else values * len(self._metrics)
-        return {metric: self._clamped(metric, value) for metric, value in zip(self._metrics, by_metric, strict=True)}
+        numbers = {metric: self._number(metric, value) for metric, value in zip(self._metrics, by_metric, strict=True)}
+        return {metric: scoring.clamp(metric, number) for metric, number in numbers.items()}
 
     async def _in_thread(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: [call() for call in calls])
@@ -99,7 +103,7 @@ class CustomEvaluator:
             for metric in self._metrics
         ]
 
-    def _clamped(self, metric: str, value: Json) -> float:
+    def _number(self, metric: str, value: Json) -> float:
         if isinstance(value, Mapping):
             if metric not in value:
                 raise PermanentError(f"{self._where} returned {sorted(map(str, value))}, without the metric {metric!r}")
@@ -110,4 +114,4 @@ class CustomEvaluator:
             number = math.nan
         if math.isnan(number):
             raise PermanentError(f"{self._where} returned {value!r:.80} for {metric!r}; a number was expected")
-        return min(1.0, max(0.0, number))
+        return number

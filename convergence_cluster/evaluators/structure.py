@@ -48,7 +48,16 @@ def json_schema(answer: str, expected: Json, options: Options) -> float:
         value = json.loads(unfenced(answer))
     except ValueError:
         return 0.0
-    return float(_validator(canonical_json(schema)).is_valid(value))
+    return float(is_valid(value, schema))
+
+
+def is_valid(value: Json, schema: Json) -> bool:
+    """Say whether a value is valid against a JSON schema.
+
+    Raises:
+        PermanentError: the schema is not valid itself.
+    """
+    return bool(_validator(canonical_json(schema)).is_valid(value))
 
 
 def unfenced(answer: str) -> str:

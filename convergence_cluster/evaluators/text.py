@@ -43,11 +43,18 @@ def contains(answer: str, expected: Json, options: Options) -> float:
     return contains_all(answer, expected, options) if is_all else contains_any(answer, expected, options)
 
 
+def starts_with(answer: str, expected: Json, options: Options) -> float:
+    """1 if the answer starts with one of the expected texts."""
+    texts = as_texts(expected_under(expected, "starts_with"))
+    found = _folded(answer.strip(), options, default=False)
+    return float(any(found.startswith(_folded(text.strip(), options, default=False)) for text in texts))
+
+
 def regex(answer: str, expected: Json, options: Options) -> float:
     """1 if one of the expected patterns is found anywhere in the answer (`options.pattern` overrules `expected`)."""
     patterns = options.get("pattern") or expected_under(expected, "regex", "pattern")
     flags = re.DOTALL | (re.IGNORECASE if options.get("ignore_case") else 0)
-    return float(any(_pattern(text, flags).search(answer) for text in as_texts(patterns)))
+    return float(any(pattern(text, flags).search(answer) for text in as_texts(patterns)))
 
 
 def levenshtein(answer: str, expected: Json, options: Options) -> float:
@@ -110,7 +117,12 @@ def _folded(text: str, options: Options, *, default: bool) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _pattern(source: str, flags: int) -> re.Pattern[str]:
+def pattern(source: str, flags: int) -> re.Pattern[str]:
+    """Return a compiled regular expression.
+
+    Raises:
+        PermanentError: it is not valid.
+    """
     try:
         return re.compile(source, flags)
     except re.error as error:

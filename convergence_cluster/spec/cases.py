@@ -1,6 +1,6 @@
 """Test cases from every shape they are written in.
 
-A case is `{id, input, expected, weight, tags, metadata, description}`; only an input is needed. Without the key
+A case is `{id, input, expected, assert, weight, tags, metadata, description}`; only an input is needed. Without the key
 `input`, the keys that have no meaning of their own are the input. With it, they are kept in `metadata`.
 """
 
@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import CaseId, Json, digest
+from convergence_cluster.spec.assertions import read_asserts
 from convergence_cluster.spec.document import Document
 from convergence_cluster.spec.files import cell_value, read_rows
 from convergence_cluster.spec.problems import Problem, shown
@@ -20,7 +21,7 @@ from convergence_cluster.spec.space import is_number
 DEFAULT_FILE: Final = "test_cases.json"
 """Read where the study names no cases."""
 
-_OWN_KEYS: Final = ("id", "input", "expected", "weight", "tags", "metadata", "description")
+_OWN_KEYS: Final = ("id", "input", "expected", "assert", "weight", "tags", "metadata", "description")
 
 
 Line: TypeAlias = Callable[[], int]
@@ -51,6 +52,9 @@ class Cases:
         if not is_number(weight) or weight <= 0:
             self.reject(line, (*path, "weight"), f"{shown(weight)}: expected a number above 0")
             return
+        asserts, wrong = read_asserts(given.get("assert") or [])
+        for message in wrong:
+            self.reject(line, path, message)
         case = TestCase(
             id=self._id(given, inputs, line, path),
             input=inputs,
@@ -58,6 +62,7 @@ class Cases:
             weight=float(weight),
             tags=_tags(given.get("tags"), metadata),
             metadata=metadata,
+            asserts=asserts,
         )
         self.cases.append(case)
 

@@ -49,6 +49,17 @@ def read_document(path: Path, name: str) -> Document:
     return parse(read_text(path, name), name)
 
 
+def read_value(path: Path, name: str) -> Json:
+    """Return what a JSON or YAML file holds, or the text of any other.
+
+    Raises:
+        SpecError: as `read_text`; not well-formed.
+    """
+    if path.suffix.lower() in _DOCUMENT_SUFFIXES:
+        return read_document(path, name).value
+    return read_text(path, name)
+
+
 def read_rows(path: Path, name: str) -> Document | list[Row]:
     """Return a table's rows (JSONL, CSV, TSV), or the document that a JSON or YAML file is.
 

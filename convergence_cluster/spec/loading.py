@@ -9,13 +9,14 @@ from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import Configuration, Json, digest
 from convergence_cluster.domain.search import Objective
 from convergence_cluster.domain.space import ParameterKind, SearchSpace
+from convergence_cluster.spec.assertions import files_of
 from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
 from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
 from convergence_cluster.spec.document import Document, parse
 from convergence_cluster.spec.environment import needed_environment
 from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator
-from convergence_cluster.spec.files import Row, read_document
+from convergence_cluster.spec.files import Row, read_document, read_value
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
 from convergence_cluster.spec.notes import notes_of
 from convergence_cluster.spec.problems import InvalidStudyError, Problem, raise_all, shown, suggestion
@@ -52,6 +53,8 @@ class LoadedStudy:
     prompts: Mapping[str, Mapping[str, str]]
     """Parameter -> its value (the file's name) -> the text to send."""
     evaluator: EvaluatorSource | None
+    files: Mapping[str, Json]
+    """What assertions name by `file://`: text, or what a JSON or YAML file holds."""
     notes: tuple[str, ...]
     """What the user should know: keys without effect, and what was inferred."""
     digest: str
@@ -105,6 +108,7 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
     named = spec.evaluation.custom_evaluator.is_used or evaluator is not None
     metrics, problems, inferred = to_metrics(spec.evaluation, known_cases, has_evaluator=named)
     parts.add(problems)
+    files = parts.read_files(metrics, cases)
     parts.add([*_algorithm_problems(spec, space), *_model_problems(spec, space)])
     raise_all(parts.problems)
     searched, kept = split(cases, spec.evaluation.test_cases.holdout, spec.optimization.seed)
@@ -120,9 +124,10 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         objectives=to_objectives(spec.evaluation, metrics),
         prompts=prompts,
         evaluator=evaluator,
+        files=files,
         notes=(*notes_of(spec, space, evaluator), *inferred),
         lines={path: document.line(path) for path in (*(path for path, _, _ in needed_environment(spec)), *_PRICED)},
-        digest=study_digest(spec, space, cases, prompts, evaluator),
+        digest=study_digest(spec, space, cases, prompts=prompts, evaluator=evaluator, files=files),
     )
 
 
@@ -130,8 +135,10 @@ def study_digest(
     spec: StudySpec,
     space: SearchSpace,
     cases: Sequence[TestCase],
+    *,
     prompts: Mapping[str, Mapping[str, str]],
     evaluator: EvaluatorSource | None,
+    files: Mapping[str, Json],
 ) -> str:
     """Return what identifies a study: all that decides what a call means and in which order calls are made."""
     document = {key: value for key, value in spec.document().items() if key not in _NOT_IDENTITY}
@@ -140,8 +147,10 @@ def study_digest(
     execution = _without(optimization.get("execution", {}), _NOT_IDENTITY_OF_EXECUTION)
     document["optimization"] = {**optimization, "execution": execution}
     document["evaluation"] = _without(document["evaluation"], {"test_cases"})
+    asserts = {case.id: case.asserts for case in cases if case.asserts}
     return digest(
         {
+            **({"asserts": asserts, "files": files} if asserts or files else {}),
             "study": document,
             "holdout": spec.evaluation.test_cases.holdout,
             "candidates": space.candidates,
@@ -225,6 +234,19 @@ class _Parts:
             return None, ""
         self.add(problems)
         return rows, section.path
+
+    def read_files(self, metrics: Sequence[Metric], cases: Sequence[TestCase]) -> dict[str, Json]:
+        """Return what the files hold that assertions name, relative to the study file."""
+        found: dict[str, Json] = {}
+        given = [metric.options.get("assert", [metric.options]) for metric in metrics]
+        for name in (name for asserts in (*given, *(case.asserts for case in cases)) for name in files_of(asserts)):
+            if name in found:
+                continue
+            try:
+                found[name] = read_value(self._directory / name, name)
+            except InvalidStudyError as error:
+                self._add_of_file(("evaluation", "metrics"), error)
+        return found
 
     def _add_of_file(self, path: tuple[str, ...], error: InvalidStudyError) -> None:
         """Take what is wrong with another file: at its own line, or at the key that names the file."""

@@ -1,13 +1,15 @@
 """Which metrics a study has: names, weights, directions, and who computes each."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import Direction, Objective
+from convergence_cluster.spec.assertions import bare_type
+from convergence_cluster.spec.functions import ASSERT, ASSERTED, function_of
 from convergence_cluster.spec.problems import Problem, suggestion
 from convergence_cluster.spec.schema_evaluation import EvaluationSection, MetricSection
 from convergence_cluster.spec.space import is_number
@@ -24,9 +26,6 @@ MEASURED: Final = {
 
 ALIASES: Final = {"latency": "latency_ms", "cost": "cost_usd", "tokens": "total_tokens"}
 """Short names of measured metrics."""
-
-FUNCTION_ALIASES: Final = {"exact_match": "exact", "similarity": "levenshtein", "token_ratio": "token_sort"}
-"""Functions with two names."""
 
 _LOWER: Final = {
     "latency",
@@ -56,7 +55,7 @@ class Metric:
     """Share in the score; the weights of a study's metrics add up to 1."""
     direction: Direction
     function: str
-    """`measured`, `custom`, or a function's name after `FUNCTION_ALIASES`."""
+    """`measured`, or a name that `function_of` returns."""
     scale: float | None
     """Lower is better: the value whose utility is 1/2; None: the baseline's measured median. Else None."""
     options: Mapping[str, Json] = field(default_factory=dict)
@@ -97,8 +96,9 @@ def to_metrics(
             direction=direction,
             function=function or "custom",
             scale=(given.threshold or given.budget_per_call) if direction is Direction.MINIMIZE else None,
-            options=given.options(),
+            options=_options(function, given),
         )
+    notes += _assertion_notes(metrics.values(), cases or ())
     for name in _bounded(evaluation):
         metrics.setdefault(name, _watched(name))
     return tuple(metrics.values()), problems + _constraint_problems(evaluation, metrics), notes
@@ -151,7 +151,9 @@ def _direction(name: str, given: MetricSection) -> Direction:
 
 def _function(name: str, given: MetricSection, cases: Sequence[TestCase] | None, *, has_evaluator: bool) -> str | None:
     if given.function is not None:
-        return FUNCTION_ALIASES.get(given.function, given.function)
+        return function_of(given.function)
+    if given.asserts is not None:
+        return ASSERT
     if name in MEASURED:
         return "measured"
     if has_evaluator:
@@ -159,6 +161,36 @@ def _function(name: str, given: MetricSection, cases: Sequence[TestCase] | None,
     if name not in _INFERRED or given.type == "llm_judge":
         return None
     return "exact" if cases is None else _by_expected(name, cases)
+
+
+def _options(function: str | None, given: MetricSection) -> Mapping[str, Json]:
+    """Return what the function is told; a threshold is a pass mark only to assertions."""
+    options = given.options()
+    is_assertion = function == ASSERT or bare_type(function or "") in ASSERTED
+    return options if is_assertion else {key: value for key, value in options.items() if key != "threshold"}
+
+
+def _assertion_notes(metrics: Iterable[Metric], cases: Sequence[TestCase]) -> list[str]:
+    """Return what the user should know of assertions that nobody counts, and of cases with nothing to check."""
+    counting = [metric for metric in metrics if metric.function == ASSERT]
+    named = {metric.name for metric in counting}
+    unheard = sorted({str(each.get("metric") or "") for case in cases for each in case.asserts} - named)
+    notes = []
+    if any(case.asserts for case in cases) and not counting:
+        notes.append("evaluation.test_cases: their `assert` has no effect; a metric with `function: assert` counts it")
+    elif wrong := [name for name in unheard if name]:
+        places = ", ".join(wrong)
+        notes.append(f"evaluation.test_cases: nobody counts the assertions of {places}; add metrics of these names")
+    for index, metric in enumerate(counting):
+        if metric.options.get("assert"):
+            continue
+        wanted = {metric.name, None} if index == 0 else {metric.name}
+        n_bare = sum(not wanted & {each.get("metric") for each in case.asserts} for case in cases)
+        if n_bare:
+            notes.append(
+                f"evaluation.metrics.{metric.name}: {n_bare} of {len(cases)} cases assert nothing; they count 1"
+            )
+    return notes
 
 
 def _by_expected(name: str, cases: Sequence[TestCase]) -> str | None:

@@ -32,6 +32,7 @@ def pack(study: LoadedStudy) -> Json:
         "n_holdout": len(study.holdout),
         "prompts": {name: dict(texts) for name, texts in study.prompts.items()},
         "evaluator": None if evaluator is None else {**asdict(evaluator), "path": str(evaluator.path.resolve())},
+        "files": dict(study.files),
         "notes": list(study.notes),
         "digest": study.digest,
         "stands_for": study.stands_for,
@@ -67,6 +68,7 @@ def unpack(document: Json) -> LoadedStudy:
         objectives=to_objectives(spec.evaluation, metrics),
         prompts=prompts,
         evaluator=evaluator,
+        files=document.get("files", {}),
         notes=tuple(document["notes"]),
         digest=document["digest"],
         stands_for=document.get("stands_for"),
@@ -74,7 +76,9 @@ def unpack(document: Json) -> LoadedStudy:
 
 
 def _case(given: Mapping[str, Json]) -> TestCase:
-    return TestCase(**{**given, "id": CaseId(given["id"]), "tags": tuple(given["tags"])})
+    return TestCase(
+        **{**given, "id": CaseId(given["id"]), "tags": tuple(given["tags"]), "asserts": tuple(given.get("asserts", ()))}
+    )
 
 
 def _evaluator(given: Mapping[str, Json] | None) -> EvaluatorSource | None:

@@ -65,9 +65,10 @@ budget: {usd: 2.00}
 - Keys are never written into the file, only names of environment variables.
 - `yes`, `no`, `on`, `off` and dates are text where a value can be anything; `true` and `false` are flags; `1e-5` and
   `1_000` are numbers. Duplicate keys, and aliases that repeat themselves without end, are mistakes.
-- A test case is `{id, input, expected, weight, tags, metadata, description}`; only an input is needed, and without the
-  key `input` all other keys are the input. Tables have a column for each: `input.x` or plain `x`, `expected` or
-  `expected.x`, `metadata.x`, `id`, `weight`, `tags`. Cells are text, unless they are JSON lists or objects.
+- A test case is `{id, input, expected, assert, weight, tags, metadata, description}`; only an input is needed, and
+  without the key `input` all other keys are the input. Tables have a column for each: `input.x` or plain `x`,
+  `expected` or `expected.x`, `metadata.x`, `id`, `weight`, `tags`. Cells are text, unless they are JSON lists or
+  objects.
 - A metric is measured (`latency_ms`, `cost_usd`, `input_tokens`, `output_tokens`, `total_tokens`, `success_rate`), or
   has a `function`, or comes from the custom evaluator; `evaluator.py` with `score_response` beside the study is found
   by itself. Only `quality` and `accuracy` may be inferred from what all cases expect: `{min_length, max_length}` is
@@ -80,7 +81,7 @@ def reference() -> str:
     parts = [_INTRODUCTION]
     for path, section in _sections((), StudySpec):
         title = _dotted(path) or "The whole file"
-        rows = "\n".join(_row(path, name, field) for name, field in section.model_fields.items())
+        rows = "\n".join(_row(path, name, field, section) for name, field in section.model_fields.items())
         summary = (section.__doc__ or "").strip()
         parts.append(f"## {title}\n\n{summary}\n\n| key | type | default | meaning |\n|---|---|---|---|\n{rows}\n")
     return "\n".join(parts)
@@ -99,12 +100,15 @@ def json_schema() -> Json:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Study", **_without_titles(schema)}
 
 
-def _sections(path: tuple[str, ...], section: type[Section]) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
+def _sections(
+    path: tuple[str, ...], section: type[Section], above: tuple[type[Section], ...] = ()
+) -> Iterator[tuple[tuple[str, ...], type[Section]]]:
     yield path, section
     for name, field in section.model_fields.items():
         inner, is_named = _inner(field.annotation)
-        if inner is not None:
-            yield from _sections((*path, _key(name, field), *((NAME,) if is_named else ())), inner)
+        if inner is not None and inner not in (*above, section):
+            key = (*path, _key(name, field), *((NAME,) if is_named else ()))
+            yield from _sections(key, inner, (*above, section))
 
 
 def _inner(kind: Any) -> tuple[type[Section] | None, bool]:
@@ -120,7 +124,7 @@ def _inner(kind: Any) -> tuple[type[Section] | None, bool]:
     return next((result for result in found if result[0] is not None), (None, False))
 
 
-def _row(path: tuple[str, ...], name: str, field: FieldInfo) -> str:
+def _row(path: tuple[str, ...], name: str, field: FieldInfo, owner: type[Section]) -> str:
     key = _key(name, field)
     alias = field.validation_alias
     others = [str(choice) for choice in alias.choices[1:]] if isinstance(alias, AliasChoices) else []
@@ -130,7 +134,12 @@ def _row(path: tuple[str, ...], name: str, field: FieldInfo) -> str:
         meaning = f"*Accepted, not acted on yet.* {meaning}"
     if field.json_schema_extra == IGNORED:
         meaning = f"*Accepted, no effect.* {meaning}"
-    cells = (keys, _type(field, (*path, key)), _default(field), meaning)
+    cells = (
+        keys,
+        _type(field, path if _inner(field.annotation)[0] is owner else (*path, key)),
+        _default(field),
+        meaning,
+    )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -8,8 +8,11 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, model
 from pydantic_core import PydanticCustomError
 
 from convergence_cluster.domain.identity import Json
+from convergence_cluster.spec.assertions import Assertion, bare_type, value_problem
+from convergence_cluster.spec.functions import function_problem
 from convergence_cluster.spec.section import (
     LATER,
+    Count,
     JmesPath,
     NonNegative,
     NonNegativeCount,
@@ -22,26 +25,14 @@ from convergence_cluster.spec.section import (
     at,
 )
 
-MetricFunction = Literal[
-    "exact",
-    "exact_match",
-    "contains",
-    "contains_any",
-    "contains_all",
-    "regex",
-    "levenshtein",
-    "token_ratio",
-    "token_sort",
-    "token_set",
-    "similarity",
-    "json_schema",
-    "length",
-    "numeric",
-    "custom",
-]
+_NOT_OPTIONS = {"weight", "type", "function", "budget_per_call", "description"}
 
 
-_NOT_OPTIONS = {"weight", "type", "function", "threshold", "budget_per_call", "description"}
+def _function(value: str) -> str:
+    problem = function_problem(value)
+    if problem is not None:
+        raise PydanticCustomError("pattern", "{problem}", {"problem": problem})
+    return value
 
 
 def _pattern(value: str) -> str:
@@ -91,12 +82,20 @@ class MetricSection(Section):
     """Share in the score, relative to the other metrics' weights. 0: reported only."""
     type: Literal["higher_is_better", "lower_is_better", "llm_judge"] | None = None
     """Which way is better. Default: lower for names that say latency, cost, tokens, time, price, error or duration."""
-    function: MetricFunction | None = None
-    """How it is computed. Default: measured for built-in names, else the custom evaluator."""
+    function: Annotated[Text, AfterValidator(_function)] | None = None
+    """How it is computed; `docs/evaluators.md` lists the functions. Default: measured for built-in names, `assert`
+    where there are assertions, else the custom evaluator."""
     threshold: Positive | None = None
-    """Lower is better: the value whose utility is 1/2; else no effect on the score."""
+    """Lower is better: the value whose utility is 1/2. Of `assert`, `rouge-n`, `bleu` and `python` the pass mark: 1
+    from there on, else 0. Else no effect on the score."""
     budget_per_call: Positive | None = None
     """As `threshold`, in USD, for costs."""
+    asserts: Annotated[tuple[Assertion, ...], OneOrMore] | None = Field(default=None, alias="assert")
+    """What every answer must be, counted by function `assert` together with the assertions of the test case."""
+    value: Json = None
+    """What every answer is compared with. Default: each case's own `expected`."""
+    n: Count | None = None
+    """Words a piece, for `rouge-n`. Default: 1."""
     ignore_case: bool | None = None
     """Compare text without regard to case. Default: no for `exact` and `regex`, yes for other text."""
     mode: Literal["any", "all"] | None = None
@@ -136,12 +135,16 @@ class MetricSection(Section):
     def _is_possible(self) -> "MetricSection":
         if self.min is not None and self.max is not None and self.min > self.max:
             raise at("min", f"min {self.min} is above max {self.max}")
+        problem = None if self.function is None else value_problem(bare_type(self.function), self.value)
+        if problem is not None:
+            raise at("value", problem)
         return self
 
     def options(self) -> dict[str, Json]:
         """Return what was given for the function, by the keys of the file."""
         chosen = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return {key: value for key, value in chosen.items() if key not in _NOT_OPTIONS}
+        own = {key: value for key, value in chosen.items() if key not in _NOT_OPTIONS}
+        return own if self.asserts is None else {**own, "assert": [each.document() for each in self.asserts]}
 
 
 class CustomEvaluator(Section):

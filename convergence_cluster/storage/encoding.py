@@ -41,7 +41,6 @@ LEDGER_COLUMNS = (
 )
 
 _COUNTS = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
-_OPTIONAL = ("price_source", "model", "error", "answer")
 _KINDS = {kind.value: kind for kind in OutcomeKind}
 
 
@@ -133,20 +132,20 @@ def call_row(outcome: CallOutcome, owner: str, configuration: str | None) -> tup
 
 
 def _detail(outcome: CallOutcome, configuration: str | None) -> str:
-    detail: dict[str, Any] = {}
-    if outcome.metrics:
-        detail["metrics"] = outcome.metrics
-    if outcome.call.reserved_usd:
-        detail["reserved_usd"] = outcome.call.reserved_usd
-    if outcome.usage is not None:
-        detail["usage"] = _COUNTS(outcome.usage)
-    if outcome.waited_s:
-        detail["waited_s"] = outcome.waited_s
-    if outcome.is_cached:
-        detail["is_cached"] = True
-    for name in _OPTIONAL:
-        if (value := getattr(outcome, name)) is not None:
-            detail[name] = value
+    call, usage = outcome.call, outcome.usage
+    fields: dict[str, Any] = {
+        "metrics": outcome.metrics or None,
+        "clamped": outcome.clamped or None,
+        "reserved_usd": call.reserved_usd or None,
+        "usage": None if usage is None else _COUNTS(usage),
+        "waited_s": outcome.waited_s or None,
+        "is_cached": outcome.is_cached or None,
+        "price_source": outcome.price_source,
+        "model": outcome.model,
+        "error": outcome.error,
+        "answer": outcome.answer,
+    }
+    detail = {name: value for name, value in fields.items() if value is not None}
     text = dumps(detail)
     if configuration is None:
         return text
@@ -171,6 +170,7 @@ def decode_call(
         ),
         kind=_KINDS[kind],
         metrics=get("metrics") or {},
+        clamped=get("clamped") or {},
         latency_s=latency_s,
         cost_usd=cost_usd,
         price_source=get("price_source"),

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from convergence_cluster.domain.calls import Answer, Request, TestCase
 from convergence_cluster.domain.identity import Configuration
+from convergence_cluster.metering.scoring import Scoring
 
 
 class Provider(Protocol):
@@ -29,8 +30,10 @@ class Provider(Protocol):
 class Evaluator(Protocol):
     """Turns an answer into metrics."""
 
-    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
-        """Return raw metric values by name.
+    async def evaluate(
+        self, answer: Answer, case: TestCase, configuration: Configuration, scoring: Scoring
+    ) -> Mapping[str, float]:
+        """Return raw metric values by name; `answer.cost_usd` is what the answer cost, None where nobody knows.
 
         Raises:
             PermanentError: the answer cannot be scored; the call is then FAILED, never a score of 0.

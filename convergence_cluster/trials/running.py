@@ -12,6 +12,7 @@ from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.evaluators.measured import measure
 from convergence_cluster.metering.prices import Cost, Prices
 from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
+from convergence_cluster.metering.scoring import Scoring
 from convergence_cluster.trials.caching import AnswerCache
 from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
 
@@ -70,7 +71,7 @@ class TrialRunner:
         What goes wrong with the provider, the answer or its scoring is part of the outcome. An exception is a bug or a
         cancellation.
         """
-        tally = Tally()
+        tally, scoring = Tally(), Scoring()
         case = self._plan.cases[call.case]
         answer: Answer | None = None
         cost: Cost | None = None
@@ -78,14 +79,15 @@ class TrialRunner:
             answer = await self._answer(call, case, tally)
             cost = self._cost(call, answer)
             kind = _KINDS.get(answer.finish, OutcomeKind.OK)
-            metrics = await self._metrics(call, case, answer, cost)
+            metrics = await self._metrics(call, case, answer, cost, scoring)
         except (PermanentError, TransientError) as error:
             if answer is None and isinstance(error, PermanentError) and error.answer is not None:
                 answer = error.answer
                 cost = self._cost(call, answer)
             cut = None if answer is None else _KINDS.get(answer.finish)
             return self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
-        return self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
+        outcome = self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
+        return replace(outcome, clamped=scoring.clamped) if scoring.clamped else outcome
 
     async def close(self) -> None:
         """Free the provider's connections, and the cache."""
@@ -139,10 +141,14 @@ class TrialRunner:
             self._limiter.correct(answer.usage.input_tokens + answer.usage.output_tokens - n_tokens)
         return answer
 
-    async def _metrics(self, call: Call, case: TestCase, answer: Answer, cost: Cost | None) -> Mapping[str, float]:
-        metrics = dict(measure(self._plan.measured, answer, None if cost is None else cost.usd))
+    async def _metrics(
+        self, call: Call, case: TestCase, answer: Answer, cost: Cost | None, scoring: Scoring
+    ) -> Mapping[str, float]:
+        cost_usd = None if cost is None else cost.usd
+        metrics = dict(measure(self._plan.measured, answer, cost_usd))
+        priced = replace(answer, cost_usd=cost_usd)
         for evaluator in self._plan.evaluators:
-            metrics.update(await evaluator.evaluate(answer, case, call.configuration))
+            metrics.update(await evaluator.evaluate(priced, case, call.configuration, scoring))
         for name, value in metrics.items():
             if not math.isfinite(value):
                 raise PermanentError(f"metric {name!r} is {value}; a finite number was expected")

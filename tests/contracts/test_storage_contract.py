@@ -93,6 +93,7 @@ outcomes_of = st.builds(
     ),
     kind=st.sampled_from(OutcomeKind),
     metrics=st.dictionaries(text, real, max_size=3),
+    clamped=st.dictionaries(text, real, max_size=2),
     latency_s=st.none() | real,
     cost_usd=st.none() | real,
     price_source=st.none() | text,

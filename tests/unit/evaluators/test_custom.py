@@ -13,19 +13,24 @@ from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError, SpecError
 from convergence_cluster.domain.identity import CaseId
 from convergence_cluster.evaluators.custom import CustomEvaluator
+from convergence_cluster.metering.scoring import Scoring
 
 RAW = {"choices": [{"message": {"content": "hi"}}]}
 CASE = TestCase(id=CaseId("one"), input={}, expected={"answer": "hi"})
 
 
 def evaluate(
-    folder: Path, source: str, metrics: Sequence[str] = ("quality",), function: str = "f"
+    folder: Path,
+    source: str,
+    metrics: Sequence[str] = ("quality",),
+    function: str = "f",
+    scoring: Scoring | None = None,
 ) -> Mapping[str, float]:
     path = folder / "evaluator.py"
     path.write_text(textwrap.dedent(source))
     evaluator = CustomEvaluator(path=path, function=function, metrics=metrics)
     answer = Answer(text="hi", result="hi", raw=RAW)
-    return asyncio.run(evaluator.evaluate(answer, CASE, {"temperature": 0.5}))
+    return asyncio.run(evaluator.evaluate(answer, CASE, {"temperature": 0.5}, scoring or Scoring()))
 
 
 def test_the_four_argument_form_is_called_once_per_metric(tmp_path: Path) -> None:
@@ -65,6 +70,18 @@ def test_values_are_clamped(tmp_path: Path, returned: str, value: float) -> None
 
 
 @pytest.mark.parametrize(
+    ("returned", "noted"),
+    [("87", {"quality": 87}), ("-0.5", {"quality": -0.5}), ("1.0000000001", {}), ("0.5", {})],
+)
+def test_what_was_clamped_is_noted(tmp_path: Path, returned: str, noted: Mapping[str, float]) -> None:
+    scoring = Scoring()
+
+    evaluate(tmp_path, f"def f(result, expected, params): return {returned}", scoring=scoring)
+
+    assert scoring.clamped == noted
+
+
+@pytest.mark.parametrize(
     ("body", "message"),
     [
         ("return float('nan')", "returned nan for 'quality'"),
@@ -101,7 +118,7 @@ def test_plain_functions_wait_side_by_side(tmp_path: Path) -> None:
 
     async def act() -> Sequence[Mapping[str, float]]:
         answer = Answer(text="hi", result="hi", raw=RAW)
-        return await asyncio.gather(*(evaluator.evaluate(answer, CASE, {}) for _ in range(40)))
+        return await asyncio.gather(*(evaluator.evaluate(answer, CASE, {}, Scoring()) for _ in range(40)))
 
     assert list(asyncio.run(act())) == [{"quality": 1.0}] * 40
 

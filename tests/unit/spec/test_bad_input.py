@@ -290,11 +290,36 @@ def message_of(load: Loads, text: str) -> str:
         (
             "weight: 1",
             "function: contain",
+            "12: evaluation.metrics.accuracy.function: 'contain': no such function; did you mean 'contains'?",
+        ),
+        (
+            "weight: 1",
+            "function: javascript",
             (
-                "12: evaluation.metrics.accuracy.function: 'contain': expected 'exact', 'exact_match', 'contains', "
-                "'contains_any', 'contains_all', 'regex', 'levenshtein', 'token_ratio', 'token_sort', 'token_set', "
-                "'similarity', 'json_schema', 'length', 'numeric' or 'custom'; did you mean 'contains'?"
+                "12: evaluation.metrics.accuracy.function: 'javascript': JavaScript is not run here; write it in "
+                "Python as type: python"
             ),
+        ),
+        (
+            "weight: 1",
+            "assert: [{type: contain, value: x}]",
+            (
+                "12: evaluation.metrics.accuracy.assert[0].type: 'contain': no such type of assertion; did you mean "
+                "'contains'?"
+            ),
+        ),
+        (
+            "weight: 1",
+            "assert: [{type: latency}]",
+            (
+                "12: evaluation.metrics.accuracy.assert[0].threshold: required for latency: the most allowed, in "
+                "milliseconds"
+            ),
+        ),
+        (
+            "weight: 1",
+            "assert: [{type: python, value: 'output = ='}]",
+            "12: evaluation.metrics.accuracy.assert[0].value: 'output = =': not valid Python: invalid syntax",
         ),
         (
             "accuracy: {weight: 1}",

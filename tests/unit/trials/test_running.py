@@ -13,6 +13,7 @@ from convergence_cluster.domain.identity import ArmId, CaseId, Configuration, St
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.metering.retry import RetryPolicy
+from convergence_cluster.metering.scoring import Scoring
 from convergence_cluster.trials.running import MAX_ANSWER_CHARS, TrialPlan, TrialRunner, max_output_tokens
 from tests.unit.metering.virtual_time import FixedClock, now_s, run
 
@@ -70,13 +71,17 @@ class Constant:
         self.metrics = metrics
         self.seen: list[tuple[Answer, TestCase, Configuration]] = []
 
-    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+    async def evaluate(
+        self, answer: Answer, case: TestCase, configuration: Configuration, scoring: Scoring
+    ) -> Mapping[str, float]:
         self.seen.append((answer, case, configuration))
         return self.metrics
 
 
 class Broken:
-    async def evaluate(self, answer: Answer, case: TestCase, configuration: Configuration) -> Mapping[str, float]:
+    async def evaluate(
+        self, answer: Answer, case: TestCase, configuration: Configuration, scoring: Scoring
+    ) -> Mapping[str, float]:
         del answer, case, configuration
         raise PermanentError("evaluator.py:f raised ValueError: no")
 
