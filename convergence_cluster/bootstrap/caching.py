@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import structlog
 
-from convergence_cluster.bootstrap.providers import provider_kind
+from convergence_cluster.bootstrap.dialects import provider_kind
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import Json, canonical_json

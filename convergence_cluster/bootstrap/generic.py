@@ -1,10 +1,12 @@
 """What the study file says about any HTTP API, in the words of the adapters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.providers.jobs import Polling, Step
 from convergence_cluster.providers.request_rule import RequestRule
 from convergence_cluster.providers.response_rule import CostTerm, ResponseRule
+from convergence_cluster.spec.environment import resolve_references
 from convergence_cluster.spec.schema_api import RequestSection
 from convergence_cluster.spec.schema_job import PollingSection, StepSection
 from convergence_cluster.spec.schema_response import ResponseSection
@@ -48,19 +50,44 @@ def step(section: StepSection | None, name: str, method: str, resolve: Resolve) 
     return Step(url=url, method=section.method or method, rule=request_rule(section))
 
 
-def polling_rule(section: PollingSection | None, resolve: Resolve) -> Polling | None:
-    """Return how to learn that a job is done."""
+def with_own_response(known: ResponseRule, response: ResponseSection) -> ResponseRule:
+    """Return what a vendor's answer means where the study does not say otherwise."""
+    own = response_rule(response)
+    return ResponseRule(
+        result=own.result or known.result,
+        usage=own.usage or known.usage,
+        cost=own.cost or known.cost,
+        error=own.error or known.error,
+        success_when=own.success_when or known.success_when,
+        model=response.model or known.model,
+        finish=own.finish or known.finish,
+    )
+
+
+def polling_rule(section: PollingSection | None, resolve: Resolve, *, default: Polling | None) -> Polling | None:
+    """Return how to learn that a job is done; `default` is what a vendor's own says.
+
+    Raises:
+        SpecError: nobody says how to ask, or what the end of a job is.
+    """
     if section is None:
-        return None
-    poll = step(section.poll, "polling.poll", "GET", resolve)
-    assert poll is not None
+        return default
+    poll = step(section.poll, "polling.poll", "GET", resolve) or (default.poll if default else None)
+    done_when = section.done_when or (default.done_when if default else None)
+    if poll is None or done_when is None:
+        raise SpecError("api.polling: required: poll, the request that asks for a job, and done_when, its end")
     return Polling(
         poll=poll,
         submit=step(section.submit, "polling.submit", "POST", resolve),
-        done_when=section.done_when,
-        fail_when=section.fail_when,
-        result=step(section.result, "polling.result", "GET", resolve),
-        cancel=step(section.cancel, "polling.cancel", "POST", resolve),
-        interval_s=section.interval_seconds or _INTERVAL_S,
+        done_when=done_when,
+        fail_when=section.fail_when or (default.fail_when if default else None),
+        result=step(section.result, "polling.result", "GET", resolve) or (default.result if default else None),
+        cancel=step(section.cancel, "polling.cancel", "POST", resolve) or (default.cancel if default else None),
+        interval_s=section.interval_seconds or (default.interval_s if default else _INTERVAL_S),
         timeout_s=section.timeout_seconds,
     )
+
+
+def resolve_in(environ: Mapping[str, str]) -> Resolve:
+    """Return a function that replaces references to environment variables."""
+    return lambda text, path: resolve_references(text, environ, path)

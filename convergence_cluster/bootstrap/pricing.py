@@ -1,5 +1,6 @@
 """The most that a call can cost, which the budget sets aside before it is sent."""
 
+from convergence_cluster.bootstrap.dialects import REPORTS_COST, provider_kind
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.domain.space import Parameter
 from convergence_cluster.metering.prices import Prices
@@ -48,7 +49,7 @@ class CostBound:
             )
             raise_all([self._problem(("budget", "usd"), message)])
         is_cost_scored = any(metric.name == "cost_usd" for metric in self._study.metrics)
-        if is_cost_scored and not self._study.spec.api.response.cost and not self._has_price(unpriced):
+        if is_cost_scored and not self._is_told() and not self._has_price(unpriced):
             message = (
                 f"no price is known for {unpriced}; give it in api.prices, or say in api.response.cost where an answer "
                 "states its cost"
@@ -64,6 +65,11 @@ class CostBound:
             if self.known_usd(configuration, 0) is None:
                 return model_of({**self._plan.fixed, **configuration}) or "this API"
         return None
+
+    def _is_told(self) -> bool:
+        """Say whether answers state their cost."""
+        api = self._study.spec.api
+        return bool(api.response.cost) or provider_kind(api, api.endpoint or "") in REPORTS_COST
 
     def _has_price(self, model: str) -> bool:
         return self._prices.upper_bound(model=model, n_input_chars=0, max_output_tokens=1) is not None

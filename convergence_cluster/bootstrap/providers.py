@@ -1,96 +1,73 @@
-"""Names the adapter for every `api.provider`, and fills it with what the study says."""
+"""Builds the adapter for a study's API, filled with what the study says."""
 
-import re
 from collections.abc import Mapping
-from types import MappingProxyType
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from dataclasses import dataclass, replace
 
-from convergence_cluster.bootstrap.generic import polling_rule, request_rule, response_rule, step
+from convergence_cluster.bootstrap.dialects import chat_format, completed_url, provider_kind
+from convergence_cluster.bootstrap.generic import (
+    polling_rule,
+    request_rule,
+    resolve_in,
+    response_rule,
+    step,
+    with_own_response,
+)
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.providers import openai_chat
-from convergence_cluster.providers.anthropic import ANTHROPIC
+from convergence_cluster.providers.apify import apify
+from convergence_cluster.providers.browserbase import BrowserbaseProvider
 from convergence_cluster.providers.chat import ChatFormat, ChatProvider, ChatRule
 from convergence_cluster.providers.credentials import Auth, AuthKind
-from convergence_cluster.providers.gemini import GEMINI
+from convergence_cluster.providers.firecrawl import firecrawl
 from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint, HttpTransport, Transport
-from convergence_cluster.providers.jobs import JobProvider
-from convergence_cluster.providers.openai_responses import AZURE_RESPONSES, OPENAI_RESPONSES
+from convergence_cluster.providers.jobs import JobFormat, JobProvider
 from convergence_cluster.providers.proxies import proxy_of
+from convergence_cluster.providers.request_rule import RequestRule
+from convergence_cluster.providers.response_rule import ResponseRule
 from convergence_cluster.providers.routing import RoutedProvider
-from convergence_cluster.spec.environment import resolve_endpoint, resolve_references
+from convergence_cluster.providers.websockets import Websockets
+from convergence_cluster.spec.environment import resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.schema_api import ApiSection
 from convergence_cluster.trials.protocols import Provider
 
-_FORMATS: Mapping[str, ChatFormat] = MappingProxyType(
-    {
-        "openai": openai_chat.OPENAI_COMPATIBLE,
-        "azure": openai_chat.AZURE,
-        "openai-responses": OPENAI_RESPONSES,
-        "anthropic": ANTHROPIC,
-        "gemini": GEMINI,
-        "groq": openai_chat.GROQ,
-        "together": openai_chat.TOGETHER,
-        "mistral": openai_chat.MISTRAL,
-        "openrouter": openai_chat.OPENROUTER,
-        "ollama": openai_chat.OLLAMA,
-        "vllm": openai_chat.VLLM,
-    }
-)
-_OPENAI_HOST = "api.openai.com"
-_HOSTS = (
-    (re.compile(r"api\.openai\.com"), "openai"),
-    (re.compile(r".+\.(?:openai|cognitiveservices|services\.ai)\.azure\.com"), "azure"),
-    (re.compile(r"api\.anthropic\.com"), "anthropic"),
-    (re.compile(r"generativelanguage\.googleapis\.com"), "gemini"),
-    (re.compile(r"api\.groq\.com"), "groq"),
-    (re.compile(r"api\.together\.(?:ai|xyz)"), "together"),
-    (re.compile(r"api\.mistral\.ai"), "mistral"),
-    (re.compile(r"(?:api\.)?openrouter\.ai"), "openrouter"),
-)
-_VERSION = re.compile(r"\A/v[0-9]\w*")
-_CHAT_PATH = "/chat/completions"
-_RESPONSES_PATH = "/responses"
-_NOT_YET = "is not built in yet; describe it with provider: http (request.body, response.result_field, ...)"
+_JOB_TIMEOUT_S = 300.0
+_BROWSERBASE_KEY = "X-BB-API-Key"
+_BROWSERBASE_PATH = "/v1/sessions"
+_SESSIONS = "/sessions"
 
 
-def provider_kind(api: ApiSection, url: str) -> str:
-    """Return which wire format an endpoint speaks: what the study says, else by host or path, else `http`."""
-    if api.provider is not None:
-        return api.provider
-    parts = urlsplit(url)
-    by_host = next((kind for host, kind in _HOSTS if host.fullmatch(parts.hostname or "")), None)
-    if by_host == "openai" and parts.path.endswith(_RESPONSES_PATH):
-        return "openai-responses"
-    return by_host or ("openai" if parts.path.endswith(_CHAT_PATH) else "http")
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Site:
+    """One URL of an API, and what every adapter for it needs."""
 
+    api: ApiSection
+    url: str
+    transport: Transport
+    environ: Mapping[str, str]
+    clock: Clock
+    max_usd: float | None = None
+    """The most that one call may cost, for vendors that keep to a cap of ours."""
+    proxy_url: str | None = None
 
-def chat_format(kind: str, url: str) -> ChatFormat | None:
-    """Return how a kind of provider writes at this URL, or None where it does not chat."""
-    parts = urlsplit(url)
-    if kind == "openai" and parts.hostname == _OPENAI_HOST:
-        return openai_chat.OPENAI
-    if kind == "azure" and parts.path.endswith(_RESPONSES_PATH):
-        return AZURE_RESPONSES
-    if kind == "azure" and any(name == "api-version" for name, _ in parse_qsl(parts.query)):
-        return openai_chat.AZURE_CLASSIC
-    return _FORMATS.get(kind)
+    @property
+    def job_timeout_s(self) -> float:
+        """Longest time for a job."""
+        return _JOB_TIMEOUT_S if self.api.polling is None else self.api.polling.timeout_seconds
 
-
-def completed_url(url: str, path: str) -> str:
-    """Return the URL with the format's path where its own stops short of it: `https://host` or `https://host/v1`.
-
-    A version in the URL goes before the format's: `/v1` and `/v1beta` are both Gemini's.
-    """
-    parts = urlsplit(url)
-    own = parts.path.rstrip("/")
-    if _VERSION.fullmatch(own):
-        path = _VERSION.sub(own, path, count=1)
-    is_short = own != path and path.startswith(f"{own}/")
-    return urlunsplit(parts._replace(path=path)) if is_short else url
+    def endpoint(
+        self, url: str, *, key_header: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> Endpoint:
+        """Return where requests go; `key_header` carries an API key unless the study names another."""
+        return Endpoint(
+            url=url,
+            method=self.api.request.method,
+            headers=headers or {},
+            timeout_s=self.api.request.timeout_seconds,
+            auth=_auth(self.api, key_header, self.environ),
+        )
 
 
 def default_fields(study: LoadedStudy) -> Mapping[str, Json]:
@@ -104,7 +81,7 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
     """Return the provider of a study; for `api.models`, one that routes by the parameter `model`.
 
     Raises:
-        SpecError: the provider is not built in, or the endpoint names a variable that is not set.
+        SpecError: a template or path of the study is not valid, or the endpoint names a variable that is not set.
     """
     api = study.spec.api
     urls = [api.endpoint] if api.endpoint else [model.endpoint for model in (api.models or {}).values()]
@@ -112,8 +89,17 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
     transport = HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url)
 
     def build(endpoint: str) -> Provider:
-        url = resolve_endpoint(endpoint, environ)
-        return build_endpoint(api, url, transport=transport, environ=environ, clock=clock)
+        return build_site(
+            Site(
+                api=api,
+                url=resolve_endpoint(endpoint, environ),
+                transport=transport,
+                environ=environ,
+                clock=clock,
+                max_usd=study.spec.budget.usd_per_call,
+                proxy_url=proxy_url,
+            )
+        )
 
     if api.models is None:
         assert api.endpoint is not None
@@ -125,49 +111,97 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
 def build_endpoint(
     api: ApiSection, url: str, *, transport: Transport, environ: Mapping[str, str], clock: Clock
 ) -> Provider:
+    """Return the adapter for one URL, as `build_site`."""
+    return build_site(Site(api=api, url=url, transport=transport, environ=environ, clock=clock))
+
+
+def build_site(site: Site) -> Provider:
     """Return the adapter for one URL.
 
     Raises:
-        SpecError: the provider is not built in, or a template or path of the study is not valid.
+        SpecError: a template or path of the study is not valid.
     """
-    kind = provider_kind(api, url)
-    wire = chat_format(kind, url)
-    if wire is None and kind != "http":
-        raise SpecError(f"api.provider: {kind!r} {_NOT_YET}")
-    endpoint = Endpoint(
-        url=url if wire is None else completed_url(url, wire.path),
-        method=api.request.method,
-        headers={} if wire is None else dict(api.request.headers),
-        timeout_s=api.request.timeout_seconds,
-        auth=_auth(api, wire, environ),
-    )
+    api, kind = site.api, provider_kind(site.api, site.url)
+    wire = chat_format(kind, site.url)
     if wire is not None:
-        if api.polling is not None or api.cleanup is not None:
-            raise SpecError(
-                f"api.{'polling' if api.polling else 'cleanup'}: is for provider http; {kind} answers at once"
-            )
-        body = api.request.body if isinstance(api.request.body, Mapping) else {}
-        rule = ChatRule(body=body, result=api.response.result_field)
-        return ChatProvider(transport=transport, endpoint=endpoint, clock=clock, wire=wire, rule=rule)
-    request, response = request_rule(api.request), response_rule(api.response)
-    if api.polling is None and api.cleanup is None:
-        return GenericProvider(transport=transport, endpoint=endpoint, clock=clock, request=request, response=response)
+        return _chat(site, wire, kind)
+    if kind == "apify":
+        timeout_s = api.request.timeout_seconds
+        known = apify(site.url, timeout_s=timeout_s, job_timeout_s=site.job_timeout_s, max_usd=site.max_usd)
+        return _preset(site, known)
+    if kind == "firecrawl":
+        return _preset(site, firecrawl(site.url, job_timeout_s=site.job_timeout_s))
+    if kind == "browserbase":
+        return _browserbase(site)
+    return _any_http(site)
 
-    def resolve(text: str, path: tuple[str, ...]) -> str:
-        return resolve_references(text, environ, path)
 
+def _chat(site: Site, wire: ChatFormat, kind: str) -> Provider:
+    api = site.api
+    if api.polling is not None or api.cleanup is not None:
+        key = "polling" if api.polling else "cleanup"
+        raise SpecError(f"api.{key}: is for APIs that take longer than a request; {kind} answers at once")
+    url = completed_url(site.url, wire.path)
+    endpoint = site.endpoint(url, key_header=wire.key_header, headers=dict(api.request.headers))
+    body = api.request.body if isinstance(api.request.body, Mapping) else {}
+    rule = ChatRule(body=body, result=api.response.result_field)
+    return ChatProvider(transport=site.transport, endpoint=endpoint, clock=site.clock, wire=wire, rule=rule)
+
+
+def _preset(site: Site, known: JobFormat) -> Provider:
+    own = request_rule(site.api.request)
+    return _http(
+        site,
+        endpoint=site.endpoint(known.url),
+        request=replace(known.request, body=own.body, query=own.query, headers=own.headers),
+        response=with_own_response(known.response, site.api.response),
+        known=known,
+    )
+
+
+def _any_http(site: Site) -> Provider:
+    request, response = request_rule(site.api.request), response_rule(site.api.response)
+    return _http(site, endpoint=site.endpoint(site.url), request=request, response=response, known=None)
+
+
+def _http(
+    site: Site, *, endpoint: Endpoint, request: RequestRule, response: ResponseRule, known: JobFormat | None
+) -> Provider:
+    resolve = resolve_in(site.environ)
+    polling = polling_rule(site.api.polling, resolve, default=None if known is None else known.polling)
+    if polling is None and site.api.cleanup is None:
+        return GenericProvider(
+            transport=site.transport, endpoint=endpoint, clock=site.clock, request=request, response=response
+        )
     return JobProvider(
-        transport=transport,
+        transport=site.transport,
         endpoint=endpoint,
-        clock=clock,
+        clock=site.clock,
         request=request,
         response=response,
-        polling=polling_rule(api.polling, resolve),
-        cleanup=step(api.cleanup, "cleanup", "DELETE", resolve),
+        polling=polling,
+        cleanup=step(site.api.cleanup, "cleanup", "DELETE", resolve),
     )
 
 
-def _auth(api: ApiSection, wire: ChatFormat | None, environ: Mapping[str, str]) -> Auth:
+def _browserbase(site: Site) -> Provider:
+    endpoint = site.endpoint(completed_url(site.url, _BROWSERBASE_PATH), key_header=_BROWSERBASE_KEY)
+    request = request_rule(site.api.request)
+    if not endpoint.url.rstrip("/").endswith(_SESSIONS):  # /fetch and /search
+        response = response_rule(site.api.response)
+        return _http(site, endpoint=endpoint, request=request, response=response, known=None)
+    return BrowserbaseProvider(
+        transport=site.transport,
+        connect=Websockets(endpoint.auth, environ=site.environ, proxy_url=site.proxy_url).connect,
+        endpoint=endpoint,
+        clock=site.clock,
+        request=request,
+        response=with_own_response(ResponseRule(result="result", model=None), site.api.response),
+        timeout_s=site.job_timeout_s,
+    )
+
+
+def _auth(api: ApiSection, key_header: str | None, environ: Mapping[str, str]) -> Auth:
     auth = api.auth
     if auth.type == "oauth" and auth.token_env is None:
         return Auth(
@@ -177,11 +211,11 @@ def _auth(api: ApiSection, wire: ChatFormat | None, environ: Mapping[str, str]) 
             client_secret_env=auth.client_secret_env,
             scope=auth.scope,
         )
-    is_named = wire is None or "header_name" in auth.model_fields_set
+    is_named = key_header is None or "header_name" in auth.model_fields_set
     return Auth(
         kind=AuthKind.BEARER if auth.type == "oauth" else AuthKind(auth.type),
         token_env=auth.token_env,
-        header_name=auth.header_name if is_named or wire is None else wire.key_header,
+        header_name=auth.header_name if is_named or key_header is None else key_header,
         username=auth.username or "",
         username_env=auth.username_env,
         password_env=auth.password_env,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.providers.http import Endpoint, Transport
-from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule
+from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule, camel_aliases
 from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
 from convergence_cluster.providers.templates import scope_of
 
@@ -45,7 +45,7 @@ class GenericProvider:
             self._endpoint, url=message.url, headers=message.headers, content=message.content
         )
         now_s = self._clock.now_s()
-        reply.raise_for_status(request.configuration, now_s)
+        reply.raise_for_status(request.configuration, now_s, camel_aliases(request.configuration))
         return self._reader.read(reply, request, now_s)
 
     async def close(self) -> None:

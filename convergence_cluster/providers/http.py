@@ -1,4 +1,4 @@
-"""The transport under every adapter: httpx over aiohttp's connections. The only home of both.
+"""The transport under every adapter: httpx over aiohttp's connections. `websockets.py` beside it connects to browsers.
 
 One shared pool without a limit of its own (pace is the limiter's business). httpx alone spends 16 ms of CPU a call at
 400 connections (encode/httpx#3215), over aiohttp's connections 0.34 ms, and 0.25 ms when its transport is used without

@@ -9,28 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urljoin, urlsplit
 
-import structlog
-
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
+from convergence_cluster.domain.errors import PermanentError, TransientError
 from convergence_cluster.domain.identity import Json
+from convergence_cluster.providers.afterwards import insist
 from convergence_cluster.providers.credentials import Auth
 from convergence_cluster.providers.faults import message_of
 from convergence_cluster.providers.http import Endpoint, Reply, Transport
 from convergence_cluster.providers.paths import compile_path
-from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule
+from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule, camel_aliases
 from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
 from convergence_cluster.providers.templates import scope_of
 from convergence_cluster.providers.waits import parse_wait_s
 
-log = structlog.get_logger()
-
 MAX_LOST_POLLS = 5
 """So many polls in a row may fail in passing before the job is given up."""
-_AFTERWARDS_S = 15.0
-"""What cancelling and cleaning up may take, each."""
-_N_CLEANUPS = 3
 _NAMES = {"submit": "submitted", "poll": "polled", "result": "fetched", "cleanup": "cleaned"}
 
 
@@ -59,6 +53,17 @@ class Polling:
     interval_s: float = 1.0
     timeout_s: float = 300.0
     """From submission to the end of the job."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFormat:
+    """What a study need not say about a vendor whose jobs differ from any other's by data alone."""
+
+    url: str
+    request: RequestRule
+    response: ResponseRule
+    polling: Polling | None = None
+    """None: it answers at once."""
 
 
 class JobProvider:
@@ -125,7 +130,8 @@ class JobProvider:
     async def _submit(self, job: "_Job") -> None:
         reply = await self._exchange("submit", job, {"Idempotency-Key": job.request.idempotency_key})
         job.began_s = self._clock.monotonic_s() - reply.latency_s
-        reply.raise_for_status(job.request.configuration, self._clock.now_s())
+        configuration = job.request.configuration
+        reply.raise_for_status(configuration, self._clock.now_s(), camel_aliases(configuration))
         job.is_submitted = True
         job.reply = reply
         job.keep("submit", reply)
@@ -204,40 +210,12 @@ class JobProvider:
             await self._afterwards("cleanup", job)
 
     async def _afterwards(self, name: str, job: "_Job") -> None:
-        """Send a request that neither a failure nor a cancellation of the call keeps from being sent.
+        async def send() -> None:
+            reply = await self._exchange(name, job)
+            reply.raise_for_status({}, self._clock.now_s())
+            job.keep(name, reply, is_afterwards=True)
 
-        Raises:
-            CancelledError: the call was cancelled meanwhile.
-        """
-        task = asyncio.ensure_future(self._repeat(name, job))
-        cancelled: asyncio.CancelledError | None = None
-        while not task.done():
-            try:
-                await asyncio.shield(task)
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-
-    async def _repeat(self, name: str, job: "_Job") -> None:
-        reason = "no answer in time"
-        try:
-            async with asyncio.timeout(_AFTERWARDS_S):
-                for n_tried in range(1, _N_CLEANUPS + 1):
-                    try:
-                        reply = await self._exchange(name, job)
-                        reply.raise_for_status({}, self._clock.now_s())
-                        job.keep(name, reply, is_afterwards=True)
-                    except TransientError as error:
-                        reason = str(error)
-                        await asyncio.sleep(error.retry_after_s or 0.5 * n_tried)
-                    else:
-                        return
-        except TimeoutError:
-            pass
-        except ConvergenceError as error:
-            reason = str(error)
-        log.warning("cleanup.failed", step=name, reason=reason)
+        await insist(send, name)
 
 
 class _Job:

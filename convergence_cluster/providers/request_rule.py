@@ -1,15 +1,20 @@
 """What goes to any HTTP API: templates of the study file, rendered for one call."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import urlencode
 
-from convergence_cluster.domain.identity import Json
+from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.templates import Render, Scope, compile_json
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _FORM = "application/x-www-form-urlencoded"
+
+
+Merge: TypeAlias = Callable[[Mapping[str, Json]], tuple[Mapping[str, Json], Json]]
+"""From the fields of a call to query and body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +25,9 @@ class RequestRule:
     """A mapping or list is sent as JSON (as a form under that content type), a text as it is."""
     query: Mapping[str, Json] | None = None
     headers: Mapping[str, str] | None = None
+    merge: Merge | None = None
+    """Where a vendor wants things; then the body's fields (the case's input without a body), overruled by the
+    configuration, go through it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +51,7 @@ class MessageBuilder:
         self._url = compile_json(url, "endpoint" if name == "request" else f"{name}.url")
         self._body = None if rule.body is None else compile_json(rule.body, f"{name}.body")
         self._query = None if rule.query is None else compile_json(rule.query, f"{name}.query")
+        self._merge = rule.merge
         self._headers: Render = compile_json(rule.headers or {}, f"{name}.headers")
 
     def build(self, scope: Scope) -> Message:
@@ -53,7 +62,11 @@ class MessageBuilder:
         """
         query: Mapping[str, Json] | None = None if self._query is None else self._query(scope)
         body: Json = None if self._body is None else self._body(scope)
-        if self._is_merged:
+        if self._merge is not None:
+            own = body if isinstance(body, Mapping) else scope["case"]["input"]
+            more, body = self._merge({**own, **scope["params"]})
+            query = {**more, **(query or {})}
+        elif self._is_merged:
             merged = {**scope["case"]["input"], **scope["params"]}
             query, body = (merged, None) if self._is_bodiless else (None, merged)
         headers = {name: str(value) for name, value in self._headers(scope).items()}
@@ -61,6 +74,17 @@ class MessageBuilder:
         if query:
             url += ("&" if "?" in url else "?") + urlencode(_pairs(query))
         return Message(url=url, headers=headers, content=None if body is None else _encode(body, headers))
+
+
+def camel(name: str) -> str:
+    """Return a name as JavaScript writes it: `max_age` is `maxAge`."""
+    first, *others = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in others) if first else name
+
+
+def camel_aliases(configuration: Configuration) -> Mapping[str, str]:
+    """Return the study's parameter for each name that an API writes its own way."""
+    return {camel(name): name for name in configuration}
 
 
 def to_bytes(value: Json) -> bytes:

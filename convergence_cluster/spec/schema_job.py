@@ -45,10 +45,10 @@ class PollingSection(Section):
 
     submit: StepSection | None = None
     """The request that starts the job. Default: `api.endpoint` with `api.request`."""
-    poll: StepSection
-    """The request that asks how the job is doing: `/jobs/{{ submitted.id }}`."""
-    done_when: JmesPath
-    """Holds once the job is done: `` body.status == 'done' ``."""
+    poll: StepSection | None = None
+    """The request that asks how the job is doing: `/jobs/{{ submitted.id }}`. Required for provider `http`."""
+    done_when: JmesPath | None = None
+    """Holds once the job is done: `` body.status == 'done' ``. Required for provider `http`."""
     fail_when: JmesPath | None = None
     """Holds once the job has failed; the call is then failed, and what it cost is booked."""
     result: StepSection | None = None

@@ -20,6 +20,7 @@ HOSTED = {
     "openai": ("OPENAI_BASE_URL", "/v1", "OPENAI_API_KEY"),
     "openai-responses": ("OPENAI_BASE_URL", "/v1", "OPENAI_API_KEY"),
     "azure": ("AZURE_OPENAI_ENDPOINT", "", "AZURE_OPENAI_API_KEY"),
+    "azure-reasoning": ("AZURE_OPENAI_ENDPOINT", "", "AZURE_OPENAI_API_KEY"),
     "anthropic": ("ANTHROPIC_BASE_URL", "", "ANTHROPIC_API_KEY"),
     "gemini": ("GEMINI_BASE_URL", "/v1beta", "GEMINI_API_KEY"),
     "groq": ("GROQ_BASE_URL", "/openai/v1", "GROQ_API_KEY"),

@@ -212,7 +212,7 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "parameter, or the most that a call may cost in budget.usd_per_call",
         "no price is known for",
         "nobody computes this metric; give it a function, or a custom_evaluator",
-        "is not built in yet; describe it with provider: http (request.body, response.result_field, ...)",
+        "api.polling: required: poll, the request that asks for a job, and done_when, its end",
         "is set, but this release runs studies in this process only",
         "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'",
         "the API refuses every further call:",

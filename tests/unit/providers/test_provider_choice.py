@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from convergence_cluster.bootstrap.providers import build_endpoint, chat_format, completed_url, provider_kind
+from convergence_cluster.bootstrap.dialects import chat_format, completed_url, provider_kind
+from convergence_cluster.bootstrap.providers import build_endpoint
 from convergence_cluster.bootstrap.runner import build_plan
-from convergence_cluster.domain.errors import ConvergenceError, SpecError
+from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.providers.openai_chat import AZURE, AZURE_CLASSIC, OPENAI, OPENAI_COMPATIBLE
 from convergence_cluster.providers.openai_responses import AZURE_RESPONSES
 from convergence_cluster.spec.loading import loads
@@ -34,6 +35,9 @@ def kind_of(url: str, **api: Any) -> str:
         ("https://api.together.xyz/v1/chat/completions", "together"),
         ("https://api.mistral.ai/v1/chat/completions", "mistral"),
         ("https://openrouter.ai/api/v1/chat/completions", "openrouter"),
+        ("https://api.browserbase.com/v1/sessions", "browserbase"),
+        ("https://api.apify.com/v2/acts/apify~web-scraper/runs", "apify"),
+        ("https://api.firecrawl.dev/v2/scrape", "firecrawl"),
         ("http://localhost:8000/v1/chat/completions", "openai"),
         ("https://api.example.com/v1/messages", "http"),
         ("https://api.openai.com.example.com/v1", "http"),
@@ -97,15 +101,6 @@ evaluation:
 def test_what_a_provider_requires_counts_in_the_bound_of_a_calls_price() -> None:
     assert build_plan(loads(STUDY.replace("PROVIDER", "anthropic"))).fixed == {"max_tokens": 4096}
     assert build_plan(loads(STUDY.replace("PROVIDER", "openai"))).fixed == {}
-
-
-@pytest.mark.parametrize("provider", ["apify", "browserbase", "firecrawl"])
-def test_a_provider_that_is_not_built_in_says_what_to_do(provider: str) -> None:
-    url = "https://api.example.com/v2"
-    api = ApiSection.model_validate({"name": "x", "endpoint": url, "provider": provider})
-
-    with pytest.raises(SpecError, match=f"'{provider}' is not built in yet; describe it with provider: http"):
-        build_endpoint(api, url, transport=MemoryTransport(), environ={}, clock=FixedClock())
 
 
 @pytest.mark.parametrize(
