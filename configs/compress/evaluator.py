@@ -1,4 +1,4 @@
-"""How the answers of the compress study are scored."""  # noqa: INP001  a file beside a study, not a package
+"""How the answers of the compress study are scored."""
 
 from collections.abc import Mapping
 from typing import Any

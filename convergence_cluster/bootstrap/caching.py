@@ -27,7 +27,7 @@ Raises:
 
 _MB = 1_000_000
 _S_PER_DAY = 86_400.0
-_NOT_SENT = {"name", "description", "auth", "rate", "prices", "cache", "endpoint", "models"}
+_NOT_SENT = {"name", "description", "auth", "tls", "rate", "prices", "cache", "endpoint", "models"}
 """Keys of `api` that decide neither what is sent nor how its answer is read; the URLs stand beside them."""
 
 
@@ -57,6 +57,8 @@ def build_cache(
     clock: Clock,
 ) -> AnswerCache | None:
     """Return the cache of a study's calls, or None without one. A store that cannot be opened costs no study."""
+    if study.target is not None:  # a function is the user's own, and so is what it calls: both may change
+        return None
     if open_store is None or not study.spec.api.cache or not study.spec.output.save_answers:
         return None
     try:

@@ -50,6 +50,8 @@ _RESPONSES_PATH = "/responses"
 
 def provider_kind(api: ApiSection, url: str) -> str:
     """Return which wire format an endpoint speaks: what the study says, else by host or path, else `http`."""
+    if api.function is not None:
+        return "python"
     if api.provider is not None:
         return api.provider
     parts = urlsplit(url)

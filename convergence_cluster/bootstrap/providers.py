@@ -1,5 +1,6 @@
 """Builds the adapter for a study's API, filled with what the study says."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -15,11 +16,13 @@ from convergence_cluster.bootstrap.generic import (
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import Json
+from convergence_cluster.evaluators.custom import load_function
 from convergence_cluster.providers.apify import apify
 from convergence_cluster.providers.browserbase import BrowserbaseProvider
 from convergence_cluster.providers.chat import ChatFormat, ChatProvider, ChatRule
 from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.firecrawl import firecrawl
+from convergence_cluster.providers.functions import FunctionProvider
 from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint, HttpTransport, Transport
 from convergence_cluster.providers.jobs import JobFormat, JobProvider
@@ -27,10 +30,12 @@ from convergence_cluster.providers.proxies import proxy_of
 from convergence_cluster.providers.request_rule import RequestRule
 from convergence_cluster.providers.response_rule import ResponseRule
 from convergence_cluster.providers.routing import RoutedProvider
+from convergence_cluster.providers.tls import tls_context
 from convergence_cluster.providers.websockets import Websockets
 from convergence_cluster.spec.environment import resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.schema_api import ApiSection
+from convergence_cluster.spec.schema_auth import Tls
 from convergence_cluster.trials.protocols import Provider
 
 _JOB_TIMEOUT_S = 300.0
@@ -51,6 +56,7 @@ class Site:
     max_usd: float | None = None
     """The most that one call may cost, for vendors that keep to a cap of ours."""
     proxy_url: str | None = None
+    tls: ssl.SSLContext | None = None
 
     @property
     def job_timeout_s(self) -> float:
@@ -84,9 +90,18 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
         SpecError: a template or path of the study is not valid, or the endpoint names a variable that is not set.
     """
     api = study.spec.api
+    if study.target is not None:
+        return FunctionProvider(
+            load_function(study.target.path, study.target.function, "api.function"),
+            where=f"{study.target.path.name}:{study.target.function}",
+            clock=clock,
+            response=response_rule(api.response),
+            timeout_s=api.request.timeout_seconds,
+        )
     urls = [api.endpoint] if api.endpoint else [model.endpoint for model in (api.models or {}).values()]
     proxy_url = proxy_of(resolve_endpoint(urls[0], environ), environ)
-    transport = HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url)
+    tls = _tls(study, environ)
+    transport = HttpTransport(clock=clock, environ=environ, tls=tls, proxy_url=proxy_url)
 
     def build(endpoint: str) -> Provider:
         return build_site(
@@ -98,6 +113,7 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
                 clock=clock,
                 max_usd=study.spec.budget.usd_per_call,
                 proxy_url=proxy_url,
+                tls=tls,
             )
         )
 
@@ -192,13 +208,28 @@ def _browserbase(site: Site) -> Provider:
         return _http(site, endpoint=endpoint, request=request, response=response, known=None)
     return BrowserbaseProvider(
         transport=site.transport,
-        connect=Websockets(endpoint.auth, environ=site.environ, proxy_url=site.proxy_url).connect,
+        connect=Websockets(endpoint.auth, environ=site.environ, tls=site.tls, proxy_url=site.proxy_url).connect,
         endpoint=endpoint,
         clock=site.clock,
         request=request,
         response=with_own_response(ResponseRule(result="result", model=None), site.api.response),
         timeout_s=site.job_timeout_s,
     )
+
+
+def _tls(study: LoadedStudy, environ: Mapping[str, str]) -> ssl.SSLContext | None:
+    """Return what connections are made with, None for the usual; files are beside the study."""
+    section = study.spec.api.tls
+
+    def value(name: str) -> str | None:
+        path, variable = getattr(section, name), getattr(section, f"{name}_env")
+        return str(study.directory / path) if path is not None else environ.get(variable) if variable else None
+
+    if section == Tls():
+        return None
+    password = environ.get(section.key_password_env) if section.key_password_env else None
+    certificate, key, authority = value("certificate"), value("key"), value("authority")
+    return tls_context(certificate=certificate, key=key, key_password=password, authority=authority)
 
 
 def _auth(api: ApiSection, key_header: str | None, environ: Mapping[str, str]) -> Auth:

@@ -81,7 +81,7 @@ class Memory:
         api = self._study.spec.api
         return Family(
             name=self._section.session_id or api.name,
-            provider=api.provider or "http",
+            provider=api.provider or ("http" if api.function is None else "python"),
             endpoint=api.endpoint or next((model.endpoint for model in (api.models or {}).values()), ""),
             metrics=tuple(metric.name for metric in self._study.metrics),
         )

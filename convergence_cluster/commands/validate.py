@@ -35,8 +35,9 @@ def describe(study: LoadedStudy) -> list[str]:
     metrics = ", ".join(f"{metric.name} {metric.weight:.0%}" for metric in study.metrics)
     kept = f", {len(study.holdout)} kept for the final comparison" if study.holdout else ""
     usd = study.spec.budget.usd
+    target = "" if study.target is None else f"{study.target.path.name}:{study.target.function}"
     return [
-        f"api      {study.spec.api.name} at {study.spec.api.endpoint or 'one endpoint a model'}",
+        f"api      {study.spec.api.name} at {study.spec.api.endpoint or target or 'one endpoint a model'}",
         f"search   {space}",
         f"cases    {len(study.cases)}{kept}",
         f"metrics  {metrics}",

@@ -31,7 +31,7 @@ _MAX_THREADS = 64
 _CONTEXT_NAMES = frozenset({"prediction", "context"})
 
 
-def load_function(path: Path, function: str) -> Callable[..., Any]:
+def load_function(path: Path, function: str, what: str = "custom evaluator") -> Callable[..., Any]:
     """Return a function of a Python file, loaded as a module of its own; modules beside it can be imported by it.
 
     Raises:
@@ -40,7 +40,7 @@ def load_function(path: Path, function: str) -> Callable[..., Any]:
     name = f"convergence_evaluator_{digest(str(path.resolve()))}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise SpecError(f"custom evaluator: {path} is not a Python file")
+        raise SpecError(f"{what}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     sys.path.insert(0, str(path.resolve().parent))
@@ -48,12 +48,12 @@ def load_function(path: Path, function: str) -> Callable[..., Any]:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's code may raise anything
         del sys.modules[name]
-        raise SpecError(f"custom evaluator: {path} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise SpecError(f"{what}: {path} cannot be loaded: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.resolve().parent))
     loaded = getattr(module, function, None)
     if not callable(loaded):
-        raise SpecError(f"custom evaluator: {path} has no function {function!r}")
+        raise SpecError(f"{what}: {path} has no function {function!r}")
     return loaded  # type: ignore[no-any-return]  # a callable is all that is known of it
 
 

@@ -62,6 +62,8 @@ def needed_environment(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, 
     for name in spec.api.auth.environment_names():
         key = next(k for k in type(spec.api.auth).model_fields if getattr(spec.api.auth, k) == name)
         yield ("api", "auth", key), name, "the secret for calls"
+    for key, name in spec.api.tls.environment_names():
+        yield ("api", "tls", key), name, "a certificate, a key or its password"
     endpoints: dict[tuple[str, ...], str] = {("api", "endpoint"): spec.api.endpoint or ""}
     endpoints |= {("api", "models", key, "endpoint"): model.endpoint for key, model in (spec.api.models or {}).items()}
     endpoints |= {("api", *path, "url"): step.url for path, step in job_steps(spec.api)}

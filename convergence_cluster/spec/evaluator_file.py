@@ -29,26 +29,29 @@ def find_evaluator(section: CustomEvaluator, directory: Path) -> tuple[Evaluator
     """Return the evaluator that a study names, or `evaluator.py` beside it where it names none, and what is wrong."""
     if section.is_used:
         assert section.module is not None
-        return _named(section.module, section.function, directory)
+        return find_function(section.module, section.function, directory, _PATH)
     if section.enabled is None and (directory / f"{DEFAULT_MODULE}.py").is_file():
-        found, problems = _named(DEFAULT_MODULE, DEFAULT_FUNCTION, directory)
+        found, problems = find_function(DEFAULT_MODULE, DEFAULT_FUNCTION, directory, _PATH)
         return found, [problem for problem in problems if problem.line]
     return None, []
 
 
-def _named(module: str, function: str, directory: Path) -> tuple[EvaluatorSource | None, list[Problem]]:
+def find_function(
+    module: str, function: str, directory: Path, at: tuple[str, ...]
+) -> tuple[EvaluatorSource | None, list[Problem]]:
+    """Return a function that a study names at a section, and what is wrong."""
     relative = Path(*module.removesuffix(".py").split(".")).with_suffix(".py") if "/" not in module else Path(module)
     relative = relative if relative.suffix == ".py" else relative.with_suffix(".py")
     folders = [directory, *(Path(entry) for entry in sys.path)]
     path = next((folder / relative for folder in folders if (folder / relative).is_file()), None)
     if path is None:
         near = suggestion(relative.name, [entry.name for entry in directory.glob("*.py")])
-        return None, [Problem(path=(*_PATH, "module"), message=f"no file {relative} beside the study file{near}")]
+        return None, [Problem(path=(*at, "module"), message=f"no file {relative} beside the study file{near}")]
     try:
         source = read_text(path, path.name)
         tree = ast.parse(source)
     except SpecError as error:
-        return None, [Problem(path=(*_PATH, "module"), message=str(error))]
+        return None, [Problem(path=(*at, "module"), message=str(error))]
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
         reason = getattr(error, "msg", None) or str(error)
@@ -56,7 +59,7 @@ def _named(module: str, function: str, directory: Path) -> tuple[EvaluatorSource
     names = _defined(tree)
     if function not in names:
         message = f"{path.name} defines no {function!r}{suggestion(function, names)}"
-        return None, [Problem(path=(*_PATH, "function"), message=message)]
+        return None, [Problem(path=(*at, "function"), message=message)]
     return EvaluatorSource(path=path, function=function, source=source), []
 
 

@@ -9,17 +9,18 @@ from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import Configuration, Json, digest
 from convergence_cluster.domain.search import Objective
 from convergence_cluster.domain.space import ParameterKind, SearchSpace
+from convergence_cluster.spec.agreement import algorithm_problems, model_problems
 from convergence_cluster.spec.assertions import files_of
 from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
 from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
 from convergence_cluster.spec.document import Document, parse
 from convergence_cluster.spec.environment import needed_environment
-from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator
+from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator, find_function
 from convergence_cluster.spec.files import Row, read_document, read_value
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
 from convergence_cluster.spec.notes import notes_of
-from convergence_cluster.spec.problems import InvalidStudyError, Problem, raise_all, shown, suggestion
+from convergence_cluster.spec.problems import InvalidStudyError, Problem, raise_all
 from convergence_cluster.spec.prompts import read_prompts
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.space import to_search_space
@@ -28,7 +29,7 @@ from convergence_cluster.spec.validation import validate
 _PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
 _CATEGORICAL: Final = ParameterKind.CATEGORICAL
 _NOT_IDENTITY: Final = {"budget", "output", "legacy", "society", "weave", "agent", "rate_limiting"}
-_NOT_IDENTITY_OF_API: Final = {"description", "auth", "rate", "prices", "cache"}
+_NOT_IDENTITY_OF_API: Final = {"description", "auth", "tls", "rate", "prices", "cache"}
 _NOT_IDENTITY_OF_EXECUTION: Final = {"parallel_workers", "max_retries"}
 
 
@@ -53,6 +54,8 @@ class LoadedStudy:
     prompts: Mapping[str, Mapping[str, str]]
     """Parameter -> its value (the file's name) -> the text to send."""
     evaluator: EvaluatorSource | None
+    target: EvaluatorSource | None = None
+    """The function that is called, where the API is one."""
     files: Mapping[str, Json]
     """What assertions name by `file://`: text, or what a JSON or YAML file holds."""
     notes: tuple[str, ...]
@@ -105,11 +108,12 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
     space, chosen = parts.read_space({name: tuple(texts) for name, texts in prompts.items()})
     evaluator, problems = find_evaluator(spec.evaluation.custom_evaluator, directory)
     parts.add(problems)
+    target = parts.read_target()
     named = spec.evaluation.custom_evaluator.is_used or evaluator is not None
     metrics, problems, inferred = to_metrics(spec.evaluation, known_cases, has_evaluator=named)
     parts.add(problems)
     files = parts.read_files(metrics, cases)
-    parts.add([*_algorithm_problems(spec, space), *_model_problems(spec, space)])
+    parts.add([*algorithm_problems(spec, space), *model_problems(spec, space)])
     raise_all(parts.problems)
     searched, kept = split(cases, spec.evaluation.test_cases.holdout, spec.optimization.seed)
     return LoadedStudy(
@@ -124,10 +128,11 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         objectives=to_objectives(spec.evaluation, metrics),
         prompts=prompts,
         evaluator=evaluator,
+        target=target,
         files=files,
         notes=(*notes_of(spec, space, evaluator), *inferred),
         lines={path: document.line(path) for path in (*(path for path, _, _ in needed_environment(spec)), *_PRICED)},
-        digest=study_digest(spec, space, cases, prompts=prompts, evaluator=evaluator, files=files),
+        digest=study_digest(spec, space, cases, prompts=prompts, evaluator=evaluator, target=target, files=files),
     )
 
 
@@ -138,6 +143,7 @@ def study_digest(
     *,
     prompts: Mapping[str, Mapping[str, str]],
     evaluator: EvaluatorSource | None,
+    target: EvaluatorSource | None,
     files: Mapping[str, Json],
 ) -> str:
     """Return what identifies a study: all that decides what a call means and in which order calls are made."""
@@ -158,6 +164,7 @@ def study_digest(
             "prompts": prompts,
             "order": [[parameter.name for parameter in space.parameters], list(spec.evaluation.metrics)],
             "evaluator": None if evaluator is None else evaluator.source,
+            **({} if target is None else {"target": target.source}),
         }
     )
 
@@ -197,6 +204,15 @@ class _Parts:
             return ()
         self.add(problems)
         return cases
+
+    def read_target(self) -> EvaluatorSource | None:
+        """Return the function that is the API, None where it is none."""
+        section = self._spec.api.function
+        if section is None:
+            return None
+        target, problems = find_function(section.module, section.function, self._directory, ("api", "function"))
+        self.add(problems)
+        return target
 
     def read_space(self, prompts: Mapping[str, Sequence[str]]) -> tuple[SearchSpace, Configuration]:
         """Return the space and the baseline; of use only where no problem was found."""
@@ -253,38 +269,6 @@ class _Parts:
         for problem in error.problems:
             named = Problem(path=path, message=f"{problem.file}: {problem.message}")
             self.add([problem if problem.line else named])
-
-
-def _algorithm_problems(spec: StudySpec, space: SearchSpace) -> list[Problem]:
-    if spec.optimization.algorithm != "grid" or space.candidates is not None:
-        return []
-    return [
-        Problem(
-            path=("search_space", "parameters", parameter.name, "step"),
-            message="required by algorithm grid: a real number without step has no grid",
-        )
-        for parameter in space.parameters
-        if parameter.grid() is None
-    ]
-
-
-def _model_problems(spec: StudySpec, space: SearchSpace) -> list[Problem]:
-    """Return what is wrong where each model has its own URL: then every model that is searched needs one."""
-    models = spec.api.models
-    if models is None or spec.api.endpoint is not None:
-        return []
-    parameter = next((parameter for parameter in space.parameters if parameter.name == "model"), None)
-    if parameter is None:
-        message = "required: api.models has a URL for each model, and nothing says which to call"
-        return [Problem(path=("search_space", "parameters", "model"), message=message)] if len(models) > 1 else []
-    return [
-        Problem(
-            path=("search_space", "parameters", "model", "values"),
-            message=f"{shown(value)}: no such model in api.models{suggestion(str(value), models)}",
-        )
-        for value in parameter.values
-        if value not in models
-    ]
 
 
 def _without(document: Json, keys: set[str]) -> Json:

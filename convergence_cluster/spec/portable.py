@@ -20,7 +20,6 @@ VERSION: Final = 1
 
 def pack(study: LoadedStudy) -> Json:
     """Return the study with everything it names, as JSON. Holds no secret, only names of environment variables."""
-    evaluator = study.evaluator
     return {
         "version": VERSION,
         "spec": study.spec.document(),
@@ -31,7 +30,8 @@ def pack(study: LoadedStudy) -> Json:
         "cases": [asdict(case) for case in study.all_cases],
         "n_holdout": len(study.holdout),
         "prompts": {name: dict(texts) for name, texts in study.prompts.items()},
-        "evaluator": None if evaluator is None else {**asdict(evaluator), "path": str(evaluator.path.resolve())},
+        "evaluator": _packed(study.evaluator),
+        "target": _packed(study.target),
         "files": dict(study.files),
         "notes": list(study.notes),
         "digest": study.digest,
@@ -68,6 +68,7 @@ def unpack(document: Json) -> LoadedStudy:
         objectives=to_objectives(spec.evaluation, metrics),
         prompts=prompts,
         evaluator=evaluator,
+        target=_evaluator(document.get("target")),
         files=document.get("files", {}),
         notes=tuple(document["notes"]),
         digest=document["digest"],
@@ -79,6 +80,10 @@ def _case(given: Mapping[str, Json]) -> TestCase:
     return TestCase(
         **{**given, "id": CaseId(given["id"]), "tags": tuple(given["tags"]), "asserts": tuple(given.get("asserts", ()))}
     )
+
+
+def _packed(source: EvaluatorSource | None) -> Json:
+    return None if source is None else {**asdict(source), "path": str(source.path.resolve())}
 
 
 def _evaluator(given: Mapping[str, Json] | None) -> EvaluatorSource | None:

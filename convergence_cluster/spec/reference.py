@@ -25,6 +25,7 @@ SHORTHANDS: Final[Mapping[str, Sequence[Json]]] = {
     "CandidatesSection": ({"type": ["string", "array"]},),
     "UsagePaths": ({"type": "string"},),
     "StepSection": ({"type": "string"},),
+    "FunctionSection": ({"type": "string"},),
 }
 """What may stand for a whole section, besides its own keys."""
 

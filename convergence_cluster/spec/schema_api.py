@@ -5,15 +5,15 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import Field, model_validator
 
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.spec.schema_job import PollingSection, StepSection
+from convergence_cluster.spec.schema_auth import Auth, Tls
+from convergence_cluster.spec.schema_job import FunctionSection, PollingSection, StepSection
 from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.spec.section import (
     IGNORED,
     Count,
-    EnvironmentName,
     NonNegative,
     Positive,
     Section,
@@ -37,6 +37,7 @@ Provider = Literal[
     "apify",
     "firecrawl",
     "http",
+    "python",
 ]
 
 REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -52,58 +53,6 @@ SANDBOXES: Final = ("llm", "compress")
 
 _SECRET_QUERIES = {"key", "api_key", "apikey", "api-key", "token", "access_token"}
 _SECRET_HEADERS = {"authorization", "proxy-authorization", "x-api-key", "api-key", "x-goog-api-key", "x-bb-api-key"}
-
-
-class Auth(Section):
-    """How calls are authorized. Only names of environment variables stand here, never a key."""
-
-    type: Literal["none", "bearer", "api_key", "basic", "oauth"] = "none"
-    """`bearer` sends `Authorization: Bearer <key>`, `api_key` sends the key in `header_name`, `basic` sends user name
-    and password, `oauth` fetches a token by client credentials."""
-    token_env: EnvironmentName | None = None
-    """Environment variable that holds the key. Required for `bearer` and `api_key`."""
-    header_name: Text = Field(default="x-api-key", validation_alias=AliasChoices("header_name", "api_key_header"))
-    """Header that carries the key of `api_key`."""
-    username: Text | None = None
-    """User name of `basic`."""
-    username_env: EnvironmentName | None = None
-    """Environment variable that holds the user name of `basic`."""
-    password_env: EnvironmentName | None = None
-    """Environment variable that holds the password of `basic`."""
-    token_url: Text | None = None
-    """Where `oauth` fetches its token."""
-    client_id_env: EnvironmentName | None = None
-    """Environment variable that holds the client id of `oauth`."""
-    client_secret_env: EnvironmentName | None = None
-    """Environment variable that holds the client secret of `oauth`."""
-    scope: Text | None = None
-    """Scope that `oauth` asks for."""
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> "Auth":
-        if self.type in {"bearer", "api_key"} and self.token_env is None:
-            raise at("token_env", f"required for type {self.type}: the environment variable that holds the key")
-        if self.type == "basic":
-            if self.username is None and self.username_env is None:
-                raise at("username", "required for type basic (or username_env)")
-            if self.password_env is None and self.token_env is None:
-                raise at("password_env", "required for type basic: the environment variable that holds the password")
-        if self.type == "oauth" and self.token_env is None:
-            for key in ("token_url", "client_id_env", "client_secret_env"):
-                if getattr(self, key) is None:
-                    raise at(key, "required for type oauth (or token_env for a token that you fetched yourself)")
-        return self
-
-    def environment_names(self) -> tuple[str, ...]:
-        """Return the environment variables that calls need, in the order of the keys."""
-        needed = {
-            "none": (),
-            "bearer": (self.token_env,),
-            "api_key": (self.token_env,),
-            "basic": (self.username_env if self.username is None else None, self.password_env or self.token_env),
-            "oauth": (self.token_env or self.client_id_env, None if self.token_env else self.client_secret_env),
-        }[self.type]
-        return tuple(name for name in needed if name is not None)
 
 
 class RequestSection(Section):
@@ -195,10 +144,14 @@ class ApiSection(Section):
     """URL that calls go to. May contain `${NAME}` or `${NAME:-default}` for environment variables, and templates.
     `sandbox://llm/v1/chat/completions` starts a local API for the time of the study; its query holds the options that
     `convergence sandbox llm --help` lists."""
+    function: FunctionSection | None = None
+    """A Python function that is called instead of a URL."""
     models: Annotated[Mapping[str, ApiModel], Field(min_length=1)] | None = None
     """URL for each value of the parameter `model`, where they differ. Required without `endpoint`."""
     auth: Auth = Field(default_factory=Auth)
     """How calls are authorized."""
+    tls: Tls = Field(default_factory=Tls)
+    """Certificates of encrypted connections, where the usual ones do not do."""
     request: RequestSection = Field(default_factory=RequestSection)
     """What is sent."""
     response: ResponseSection = Field(default_factory=ResponseSection)
@@ -229,8 +182,15 @@ class ApiSection(Section):
 
     @model_validator(mode="after")
     def _is_reachable(self) -> "ApiSection":
-        if self.endpoint is None and self.models is None:
-            raise at("endpoint", "required: the URL that calls go to (or api.models with a URL for each model)")
+        if self.function is not None and (self.endpoint is not None or self.models is not None):
+            raise at("function", "is called instead of a URL; leave out endpoint and models")
+        if (self.provider == "python") != (self.function is not None) and self.provider is not None:
+            raise at("function", "goes with provider python: `function: my_module:call`")
+        if self.endpoint is None and self.models is None and self.function is None:
+            raise at(
+                "endpoint",
+                "required: the URL that calls go to (or api.models, a URL for each; or api.function)",
+            )
         endpoints = {} if self.endpoint is None else {"endpoint": self.endpoint}
         for key, endpoint in endpoints.items() | {("models", m.endpoint) for m in (self.models or {}).values()}:
             problem = endpoint_problem(endpoint)

@@ -1,4 +1,4 @@
-"""The `api.polling` and `api.cleanup` sections: APIs that take longer than a request, and what is left behind."""
+"""The `api.polling`, `api.cleanup` and `api.function` sections: APIs that are more, or less, than one request."""
 
 import re
 from collections.abc import Mapping
@@ -60,3 +60,21 @@ class PollingSection(Section):
     within one pause. Default: 1."""
     timeout_seconds: Annotated[Positive, Field(le=86400)] = 300
     """Longest time for a job, in seconds."""
+
+
+class FunctionSection(Section):
+    """A Python function as the API. A text `module:function` stands for both."""
+
+    module: Text
+    """Python file beside the study file."""
+    function: Text = "call"
+    """Name of the function in it: `call(params, case)`, or with the names of parameters and of the case's input. What
+    it returns is read like an answer's body."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_shorthand(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        module, _, function = value.partition(":")
+        return {"module": module, **({"function": function} if function else {})}

@@ -80,7 +80,7 @@ def message_of(load: Loads, text: str) -> str:
         (
             "  endpoint: https://example.com/v1\n",
             "",
-            "1: api.endpoint: required: the URL that calls go to (or api.models with a URL for each model)",
+            "1: api.endpoint: required: the URL that calls go to (or api.models, a URL for each; or api.function)",
         ),
         (
             "https://example.com/v1",
