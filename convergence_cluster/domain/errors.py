@@ -34,10 +34,19 @@ class ProviderStopError(PermanentError):
 class TransientError(ConvergenceError):
     """The call failed for a passing reason and may be repeated."""
 
-    def __init__(self, message: str | None = None, *, retry_after_s: float | None = None, kind: str = "error") -> None:
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        retry_after_s: float | None = None,
+        kind: str = "error",
+        is_outage: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
         self.kind = kind
+        self.is_outage = is_outage
+        """The API could not be reached, did not answer in time, or failed by itself (5xx)."""
 
 
 class BudgetExhausted(ConvergenceError):

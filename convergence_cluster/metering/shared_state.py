@@ -28,12 +28,16 @@ local t = redis.call('TIME') local now = t[1] * 1000000 + t[2]
 local told = {}
 for i = 1, #KEYS do
   local v = redis.call('HMGET', KEYS[i], 'paused', 'limited', 'open', 'failures')
-  for j = 1, 3 do told[#told + 1] = math.max(0, tonumber(v[j] or 0) - now) end
+  for j = 1, 3 do
+    local ends = tonumber(v[j] or 0)
+    told[#told + 1] = ends > 0 and math.max(0, ends - now) or -1
+  end
   told[#told + 1] = tonumber(v[4] or 0)
 end
 return told
 """
-"""KEYS: the hashes to read. Returns microseconds left of a pause, of limits and of an open circuit, and failures."""
+"""KEYS: the hashes to read. Returns microseconds left (-1: none) of a pause, of limits and of an open circuit, and
+failures."""
 
 log = structlog.get_logger()
 
@@ -46,7 +50,8 @@ class Told:
     """When the question was sent: whatever happened here later is not in the answer."""
     paused_until_s: float
     limited_until_s: float
-    open_until_s: float
+    open_until_s: float | None
+    """None: the circuit is closed. In the past: it waits for a probe."""
     n_failures: int
 
 
@@ -146,7 +151,7 @@ class SharedState:
                 asked_at_s=asked_at_s,
                 paused_until_s=now_s + paused * MICROSECONDS,
                 limited_until_s=now_s + limited * MICROSECONDS,
-                open_until_s=now_s + opened * MICROSECONDS,
+                open_until_s=None if opened < 0 else now_s + opened * MICROSECONDS,
                 n_failures=failures,
             )
             for tell in self._followers[key]:

@@ -110,7 +110,9 @@ def status_in(body: Json) -> int | None:
 def _passing(status: int, said: str, wait_s: float | None) -> TransientError:
     if wait_s is not None and wait_s > PARKED_AFTER_S:
         return TransientError(said, retry_after_s=wait_s, kind="parked")
-    return TransientError(said, retry_after_s=wait_s, kind="unknown" if status in _GATEWAY_TIMEOUTS else "error")
+    kind = "unknown" if status in _GATEWAY_TIMEOUTS else "error"
+    is_outage = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return TransientError(said, retry_after_s=wait_s, kind=kind, is_outage=is_outage)
 
 
 def _wait_s(headers: Mapping[str, str], body: Json, message: str, now_s: float) -> float | None:

@@ -285,7 +285,7 @@ def _failure(error: Exception, stopwatch: Stopwatch, where: str, text: str) -> C
 
 
 def _lost(stopwatch: Stopwatch, message: str) -> TransientError:
-    return TransientError(message, kind="error" if stopwatch.sent_ns is None else "unknown")
+    return TransientError(message, kind="error" if stopwatch.sent_ns is None else "unknown", is_outage=True)
 
 
 def _latency_s(stopwatch: Stopwatch, elapsed_s: float) -> float:

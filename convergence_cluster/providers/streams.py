@@ -51,14 +51,15 @@ def events(reply: Reply) -> Iterator[Mapping[str, Json]]:
         try:
             chunk = json.loads(data)
         except (ValueError, RecursionError):
-            raise TransientError(f"{reply.where}: the stream was cut", kind="unknown") from None
+            raise TransientError(f"{reply.where}: the stream was cut", kind="unknown", is_outage=True) from None
         if isinstance(chunk, Mapping):
             yield chunk
 
 
 def ended_early(reply: Reply) -> TransientError:
     """Return what to raise for a stream without an end; vendors' own clients take such a half for a whole."""
-    return TransientError(f"{reply.where}: the stream ended before the answer did", kind="unknown")
+    message = f"{reply.where}: the stream ended before the answer did"
+    return TransientError(message, kind="unknown", is_outage=True)
 
 
 def _first(choices: Json) -> Mapping[str, Json]:

@@ -316,6 +316,8 @@ def test_an_answer_lost_on_the_way_has_an_unknown_outcome(adapter: Adapter, scri
 
     assert isinstance(caught, TransientError)
     assert caught.kind == "unknown"
+    is_whole = scripted.status == 200 and scripted.body and not (scripted.n_bytes_missing or scripted.delay_s)
+    assert caught.is_outage is not bool(is_whole)
 
 
 def test_a_connection_that_never_stood_has_no_unknown_outcome(adapter: Adapter) -> None:
@@ -323,6 +325,7 @@ def test_a_connection_that_never_stood_has_no_unknown_outcome(adapter: Adapter) 
 
     assert isinstance(caught, TransientError)
     assert caught.kind == "error"
+    assert caught.is_outage
 
 
 def test_an_endless_answer_is_cut_off(adapter: Adapter) -> None:

@@ -96,6 +96,14 @@ def test_geminis_minute_quota_is_waited_for_and_its_daily_one_is_parked() -> Non
     assert by_day.kind == "parked"
 
 
+@pytest.mark.parametrize(("status", "is_outage"), [(500, True), (503, True), (504, True), (429, False), (408, False)])
+def test_an_api_that_fails_by_itself_is_told_from_one_that_is_busy(status: int, is_outage: bool) -> None:  # noqa: FBT001
+    caught = fault_of(status, {"error": "not now"})
+
+    assert isinstance(caught, TransientError)
+    assert caught.is_outage is is_outage
+
+
 def test_a_redirect_names_the_address_to_use_without_its_query() -> None:
     caught = fault(
         status=308,
