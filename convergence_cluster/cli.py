@@ -12,6 +12,8 @@ from convergence_cluster.domain.errors import ConvergenceError, SpecError
 COMMANDS = {
     "optimize": "run a study here and print the answer",
     "submit": "run a study where it belongs: on the cluster if one is configured, else here",
+    "watch": "follow a study of the cluster until it ends",
+    "cancel": "stop a study of the cluster; what is finished is kept",
     "resume": "go on with an interrupted study, making only the missing calls",
     "validate": "check a study file without spending anything",
     "estimate": "say how many calls, tokens and USD a study would take, without spending anything",
@@ -21,9 +23,13 @@ COMMANDS = {
     "legacy": "list, show, export or import what earlier studies learned",
     "cache": "say how many answers of earlier calls are kept, or forget them",
     "sandbox": "start a local API to try everything on, without keys",
+    "worker": "make calls for a cluster, until told to stop",
+    "coordinate": "decide for the studies of a cluster, until told to stop",
     "info": "say what this is, where it keeps things and which versions it runs on",
 }
 
+_CLUSTER_PACKAGES = ("celery", "kombu", "redis", "flower", "prometheus_client")
+_NO_CLUSTER = "this command needs the cluster's packages; install them with: pip install 'convergence-cluster[cluster]'"
 _EPILOG = """\
 exit codes: 0 answered, 1 failed, 2 wrong usage or study file, 3 no configuration could be run,
             4 a --fail-if condition holds, 130 interrupted (go on with `convergence resume`)
@@ -38,13 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if command == "version":
         words[words.index(command)] = "--version"
         command = None
-    parser = _build_parser(command)
-    options = parser.parse_args(words)
-    if options.command is None:
-        parser.print_help()
-        return 2
     try:
-        code: int = import_module(f"convergence_cluster.commands.{options.command}").run(options)
+        return _run(words, command)
+    except ModuleNotFoundError as error:
+        if error.name not in _CLUSTER_PACKAGES:
+            raise
+        print(f"error: {_NO_CLUSTER} (no module {error.name})", file=sys.stderr)
+        return 1
     except ConvergenceError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, SpecError) else 1
@@ -54,6 +60,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _run(words: Sequence[str], command: str | None) -> int:
+    parser = _build_parser(command)
+    options = parser.parse_args(words)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    code: int = import_module(f"convergence_cluster.commands.{options.command}").run(options)
     return code
 
 

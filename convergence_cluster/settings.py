@@ -1,12 +1,15 @@
 """The process's settings: `CONVERGENCE_*` variables, read once into a frozen value. Studies are configured by YAML."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from convergence_cluster.domain.errors import ConvergenceError
 
+_MIN_LEASE_S = 1.0
+_QUEUE = re.compile(r"[a-z0-9][a-z0-9.-]{0,60}")
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -27,6 +30,24 @@ class Settings:
     remembered."""
     cache_days: float
     """CONVERGENCE_CACHE_DAYS: an older answer is asked for again, as APIs change behind their names; default 30."""
+    broker_url: str | None
+    """CONVERGENCE_BROKER_URL: the Redis of a cluster, as `redis://`, `rediss://` or `sentinel://`; default none."""
+    sentinel_master: str | None
+    """CONVERGENCE_SENTINEL_MASTER: the name under which sentinels know the Redis; default none."""
+    queue: str
+    """CONVERGENCE_QUEUE: which workers and coordinator belong together on one Redis; default `trials`."""
+    lease_s: float
+    """CONVERGENCE_LEASE_S: seconds after which a silent worker's calls go to another, the same in every process of a
+    cluster; default 30."""
+    max_task_s: float
+    """CONVERGENCE_MAX_TASK_S: a task of a worker that takes longer hangs, and is given up; default 900, less than
+    Celery's own patience of 1800."""
+    metrics_port: int
+    """CONVERGENCE_METRICS_PORT: where coordinator and workers answer Prometheus; default 0: nowhere."""
+    metrics_host: str
+    """CONVERGENCE_METRICS_HOST: the address they listen on; default 127.0.0.1."""
+    heartbeat_path: Path | None
+    """CONVERGENCE_HEARTBEAT_FILE: touched every few seconds while a coordinator or worker is well; default none."""
     log_level: str
     """CONVERGENCE_LOG_LEVEL: debug, info, warning or error; default warning, because progress is shown anyway."""
 
@@ -48,8 +69,28 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         cache_path=Path(environ.get("CONVERGENCE_CACHE_PATH") or home / "answers.db"),
         cache_mb=_amount(environ, "CONVERGENCE_CACHE_MB", 500.0),
         cache_days=_amount(environ, "CONVERGENCE_CACHE_DAYS", 30.0),
+        broker_url=environ.get("CONVERGENCE_BROKER_URL") or None,
+        sentinel_master=environ.get("CONVERGENCE_SENTINEL_MASTER") or None,
+        queue=_queue(environ.get("CONVERGENCE_QUEUE") or "trials"),
+        lease_s=max(_amount(environ, "CONVERGENCE_LEASE_S", 30.0), _MIN_LEASE_S),
+        max_task_s=_amount(environ, "CONVERGENCE_MAX_TASK_S", 900.0),
+        metrics_port=int(_amount(environ, "CONVERGENCE_METRICS_PORT", 0.0)),
+        metrics_host=environ.get("CONVERGENCE_METRICS_HOST") or "127.0.0.1",
+        heartbeat_path=_path(environ.get("CONVERGENCE_HEARTBEAT_FILE")),
         log_level=level,
     )
+
+
+def _queue(name: str) -> str:
+    if not _QUEUE.fullmatch(name) or "--" in name:
+        raise ConvergenceError(
+            f"CONVERGENCE_QUEUE is {name!r}; expected small letters, digits, dots, single dashes: trials.openai"
+        )
+    return name
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None
 
 
 def _amount(environ: Mapping[str, str], name: str, default: float) -> float:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -167,18 +167,19 @@ class Folder:
         )
         return Finished(code=done.returncode, out=done.stdout, err=done.stderr)
 
-    def start(self, *words: str, **variables: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, log: Path | None = None, **variables: str) -> "subprocess.Popen[str]":
         """Start the command line in a process group of its own; the caller ends it."""
-        return subprocess.Popen(
-            _command(words),
-            cwd=self.path,
-            env=self._environ(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with nullcontext(subprocess.PIPE) if log is None else log.open("a") as out:
+            return subprocess.Popen(
+                _command(words),
+                cwd=self.path,
+                env=self._environ(variables),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.PIPE if log is None else subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
 
     def fork(self, *words: str, out: str = "output.txt", err: str = "output.txt") -> BaseProcess:
         """Start the command line in a process that has its imports behind it: a tenth of a second instead of two."""
@@ -200,7 +201,7 @@ class Folder:
             file.unlink()
         return Finished(code=process.exitcode, out=out, err=err)
 
-    def books(self, *, url: str | None = None, number: int = -1) -> Books:
+    def books(self, *, url: str | None = None, number: int = -1, study: str | None = None) -> Books:
         """Return what the database holds of a study; by default of the newest."""
         database = open_database(url or f"sqlite:///{self.path}/.convergence/convergence.db")
         mark = database.placeholder
@@ -208,7 +209,8 @@ class Folder:
             with database.read() as connection:
                 query = connection.exec_driver_sql
                 found = query("SELECT id, state, reason FROM convergence_studies ORDER BY created_at_s").all()
-                study, state, reason = found[number]
+                rows = found if study is None else [row for row in found if row[0] == study]
+                study, state, reason = rows[number]
                 only = f"WHERE study = {mark}"
                 events = query(f"SELECT kind, body FROM convergence_events {only} ORDER BY seq", (study,)).all()
                 calls = query(f"SELECT * FROM convergence_calls {only} ORDER BY id", (study,)).mappings().all()

@@ -30,7 +30,7 @@ class RecordedSearch:
 
     def __init__(self, text: str, history: History) -> None:
         document = json.loads(text)
-        self._answer = _answer(document["answer"])
+        self._answer = parse_recommendation(document["answer"])
         self._blocks: Iterator[Block] = iter(
             [event.block for event in history.events if isinstance(event, Asked) and event.block.operator != HOLDOUT]
         )
@@ -56,7 +56,8 @@ class RecordedSearch:
         return {}
 
 
-def _answer(values: dict[str, Any]) -> Recommendation:
+def parse_recommendation(values: dict[str, Any]) -> Recommendation:
+    """Return the recommendation that `asdict` and JSON made of one."""
     many = ("tied", "front", "arms")
     return Recommendation(
         **{

@@ -16,7 +16,7 @@ from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.domain.calls import Call
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
-from convergence_cluster.domain.journal import History
+from convergence_cluster.domain.journal import CallKey, History
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.portable import unpack
@@ -47,8 +47,11 @@ def assemble(
     on_absorbed: Callable[[Coordinator], None] = lambda _: None,
     recorded: str | None = None,
     books_unknown: bool = True,
+    is_under_way: Callable[[CallKey], bool] = lambda _: False,
 ) -> Assembly:
     """Return the coordinator of a study, replayed; `books_unknown` writes down what a crash may have hidden.
+
+    Calls that are under way are not hidden: their outcomes will come.
 
     With a `recorded` answer the study is only looked at: nothing is decided again.
 
@@ -75,6 +78,7 @@ def assemble(
     if isinstance(search, RecordedSearch):
         coordinator.trajectory = Trajectory(search.points)
     missing = replay(coordinator, history, observer=observer, budget=budget)
+    missing = tuple(call for call in missing if not is_under_way(call.key))
     if missing and books_unknown:
         _book_unknown(coordinator, missing, journal=journal, budget=budget, at_s=clock.now_s())
     return Assembly(coordinator=coordinator, budget=budget, metrics=metrics, history=history)

@@ -1,9 +1,5 @@
 """Runs studies in this process: opens the stores, holds the lease, drives the coordinator, writes the memory."""
 
-import getpass
-import json
-import os
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,11 +10,9 @@ from convergence_cluster.bootstrap.continuing import current_study, stored_study
 from convergence_cluster.bootstrap.executing import build_executor
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.interrupting import draining, interruptible
-from convergence_cluster.bootstrap.pricing import CostBound
-from convergence_cluster.bootstrap.remembering import Memory
+from convergence_cluster.bootstrap.recording import create_record, me
 from convergence_cluster.bootstrap.reporting import build_report
-from convergence_cluster.bootstrap.runner import RunnerFactory, build_plan, build_prices
-from convergence_cluster.bootstrap.searching import dump_legacy
+from convergence_cluster.bootstrap.runner import RunnerFactory, cost_bound
 from convergence_cluster.bootstrap.sitting import Sitting, StudySitting
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.rounds import drive
@@ -31,7 +25,6 @@ from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.settings import Settings
 from convergence_cluster.spec.environment import missing_environment
 from convergence_cluster.spec.loading import LoadedStudy
-from convergence_cluster.spec.portable import pack
 from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
@@ -69,7 +62,7 @@ class Control:
             if found is not None and is_new:
                 studies.set_state(found.id, StudyState.CANCELLED, now_s=self._clock.now_s())
                 found = None
-            record = found or self._create(studies, study, source)
+            record = found or create_record(studies, study, source, settings=self._settings, clock=self._clock)
             return self._sit(database, record, study, listener=listener, is_resumed=found is not None)
 
     def resume(self, study_id: str | None, *, listener: Callable[[Progress], None]) -> Sitting:
@@ -100,7 +93,7 @@ class Control:
                 record,
                 journal=StudyJournal(database, study=record.id, token=_READER),
                 budget=Budget(clock=self._clock),
-                bound=self._bound(study),
+                bound=cost_bound(study, environ=self._environ, clock=self._clock),
                 clock=self._clock,
                 executor=NoExecutor(),
                 recorded=Studies(database).answer(record.id),
@@ -128,11 +121,8 @@ class Control:
         """
         problems: list[Problem] = missing_environment(study.spec, self._environ)
         raise_all(replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in problems)
-        self._bound(study).check()
+        cost_bound(study, environ=self._environ, clock=self._clock).check()
         RunnerFactory(study, environ=self._environ, meter=Budget(clock=self._clock), clock=self._clock)
-
-    def _bound(self, study: LoadedStudy) -> CostBound:
-        return CostBound(study, build_plan(study), build_prices(study, environ=self._environ, clock=self._clock))
 
     @contextmanager
     def _database(self) -> Iterator[Database]:
@@ -152,22 +142,6 @@ class Control:
         kind = "unfinished study" if needs_unfinished else "study"
         raise NotFound(f"There is no {kind} in {database.name}; `convergence status` lists them.")
 
-    def _create(self, studies: Studies, study: LoadedStudy, source: Path | None) -> StudyRecord:
-        memory = Memory(study, self._settings, self._clock)
-        legacy, sentence = memory.recall()
-        document = {
-            "study": pack(study),
-            "legacy": dump_legacy(legacy),
-            "started_from": sentence,
-        }
-        return studies.create(
-            name=study.spec.api.name,
-            digest=study.digest,
-            spec_json=json.dumps(document),
-            source_path=None if source is None else str(source.absolute()),
-            now_s=self._clock.now_s(),
-        )
-
     def _sit(
         self,
         database: Database,
@@ -183,7 +157,7 @@ class Control:
             study,
             settings=self._settings,
             clock=self._clock,
-            bound=self._bound(study),
+            bound=cost_bound(study, environ=self._environ, clock=self._clock),
             holder=me(),
             open_executor=lambda study, budget: build_executor(
                 study, environ=self._environ, meter=budget, clock=self._clock
@@ -207,12 +181,3 @@ def _is_unfinished(record: StudyRecord) -> bool:
 
 def _is_out_of_budget(record: StudyRecord) -> bool:
     return record.reason in _BUDGETS
-
-
-def me() -> str:
-    """Name who runs a study, for others to read."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"

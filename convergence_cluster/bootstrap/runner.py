@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from convergence_cluster.bootstrap.caching import OpenStore, build_cache
+from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
 from convergence_cluster.bootstrap.scorers import build_evaluators
 from convergence_cluster.domain.calls import Call, CallOutcome
@@ -107,3 +108,8 @@ def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock
     }
     url = resolve_endpoint(api.endpoint, environ) if api.endpoint else None
     return Prices(PriceSettings(by_model=by_model, api_url=url), clock=clock)
+
+
+def cost_bound(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> CostBound:
+    """Return the most that calls of a study can cost."""
+    return CostBound(study, build_plan(study), build_prices(study, environ=environ, clock=clock))

@@ -18,6 +18,7 @@ from convergence_cluster.coordinator.protocols import Executor
 from convergence_cluster.coordinator.rounds import Rounds
 from convergence_cluster.domain.calls import CallOutcome
 from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.journal import CallKey
 from convergence_cluster.domain.search import StopReason
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.reports.records import StudyReport
@@ -59,8 +60,9 @@ SittingRounds: TypeAlias = Generator[None, Sequence[CallOutcome], Sitting]
 class StudySitting:
     """Runs one study, a round at a time.
 
-    `guard` is entered while calls are made; `takes_over` claims a study that another process may hold, which is then
-    fenced off.
+    `guard` is entered while calls are made. On a cluster (`is_shared`) the study is claimed whoever holds it, who is
+    then fenced off; a sitting that is left or fails leaves the study running, for another to go on; and
+    `is_under_way` says which of its calls workers are making already.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class StudySitting:
         open_executor: OpenExecutor,
         listener: Callable[[Progress], None],
         guard: Callable[[Coordinator], AbstractContextManager[None]],
-        takes_over: bool = False,
+        is_under_way: Callable[[CallKey], bool] = lambda _: False,
+        is_shared: bool = False,
         is_resumed: bool = False,
     ) -> None:
         self._database = database
@@ -89,7 +92,8 @@ class StudySitting:
         self._open_executor = open_executor
         self._listener = listener
         self._guard = guard
-        self._takes_over = takes_over
+        self._is_under_way = is_under_way
+        self._is_shared = is_shared
         self._is_resumed = is_resumed
         self._executor: Executor | None = None
         self.coordinator: Coordinator | None = None
@@ -108,8 +112,8 @@ class StudySitting:
         """
         record, clock = self._record, self._clock
         leases, studies = Leases(self._database), Studies(self._database)
-        token = leases.claim(record.id, self._holder, ttl_s=_LEASE_S, now_s=clock.now_s(), takes_over=self._takes_over)
-        state, reason, ended_s = StudyState.INTERRUPTED, None, None
+        token = leases.claim(record.id, self._holder, ttl_s=_LEASE_S, now_s=clock.now_s(), takes_over=self._is_shared)
+        state, reason, ended_s = StudyState.RUNNING if self._is_shared else StudyState.INTERRUPTED, None, None
         studies.set_state(record.id, StudyState.RUNNING, now_s=clock.now_s(), token=token)
         studies.set_answer(record.id, None)
         try:
@@ -163,6 +167,7 @@ class StudySitting:
             clock=self._clock,
             executor=executor,
             on_absorbed=housekeeping,
+            is_under_way=self._is_under_way,
         )
 
     def _work(self, assembly: Assembly, study: LoadedStudy, housekeeping: Housekeeping) -> Rounds:

@@ -7,7 +7,7 @@ from pathlib import Path
 from convergence_cluster.bootstrap.continuing import with_seed
 from convergence_cluster.commands.conditions import require_known
 from convergence_cluster.commands.running import configure_view, open_control, show
-from convergence_cluster.spec.loading import load_study
+from convergence_cluster.spec.loading import LoadedStudy, load_study
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,8 +20,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the study and print the answer."""
+    study = load(options)
+    return show(options, partial(open_control(options).run, study, source=options.study, is_new=options.new))
+
+
+def load(options: argparse.Namespace) -> LoadedStudy:
+    """Return the study that the options ask for.
+
+    Raises:
+        SpecError: its file is not valid, or a condition names nothing that an answer will have.
+    """
     study = load_study(options.study)
     require_known(options.fail_if, (metric.name for metric in study.metrics))
-    if options.seed is not None:
-        study = with_seed(study, options.seed)
-    return show(options, partial(open_control(options).run, study, source=options.study, is_new=options.new))
+    return study if options.seed is None else with_seed(study, options.seed)

@@ -3,7 +3,7 @@
 import argparse
 from functools import partial
 
-from convergence_cluster.commands.running import configure_view, open_control, show
+from convergence_cluster.commands.running import cluster_client, configure_view, open_control, show
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,4 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Make the missing calls and print the answer."""
+    client = cluster_client()
+    study = None if client is None else client.resume(options.id)
+    if client is not None and study is not None:
+        return show(options, partial(client.follow, study))
     return show(options, partial(open_control(options).resume, options.id))

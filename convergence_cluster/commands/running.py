@@ -14,6 +14,7 @@ from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
 from convergence_cluster.bootstrap.sitting import Sitting
+from convergence_cluster.bootstrap.submitting import ClusterClient
 from convergence_cluster.commands.conditions import Condition, parse_condition
 from convergence_cluster.commands.live import choose_view
 from convergence_cluster.domain.clock import SystemClock
@@ -54,6 +55,30 @@ def open_control(options: argparse.Namespace | None = None) -> Control:
     settings = read_settings(environ)
     configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
     return Control(settings, environ=environ, clock=SystemClock())
+
+
+def cluster_client() -> ClusterClient | None:
+    """Return what talks to the cluster that is configured, or None where there is none."""
+    environ = read_environment(Path.cwd(), os.environ)
+    settings = read_settings(environ)
+    if settings.broker_url is None:
+        return None
+    configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
+    return ClusterClient(settings, environ=environ, clock=SystemClock())
+
+
+def require_cluster() -> ClusterClient:
+    """Return what talks to the cluster.
+
+    Raises:
+        ConvergenceError: none is configured.
+    """
+    client = cluster_client()
+    if client is None:
+        raise ConvergenceError(
+            "no cluster is configured; set CONVERGENCE_BROKER_URL and CONVERGENCE_DATABASE_URL, or start one: make up"
+        )
+    return client
 
 
 class Sit(Protocol):

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from convergence_cluster.domain.calls import CallOutcome, OutcomeKind
+from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.journal import ArmRecord, LedgerEntry
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
 
 CACHED = "cached"
+_UNKNOWN = ("unknown", "corrected")
 _PAUSE_S = 120.0
 """A longer time without a finished call is no work: nobody was at it, or everybody waited for the provider."""
 
@@ -76,7 +77,7 @@ class Accounts:
                 self.cached_usd += entry.usd or 0.0
                 continue
             self.spent_usd += entry.usd or 0.0
-            self.unknown_usd += (entry.usd or 0.0) if entry.kind == "unknown" else 0.0
+            self.unknown_usd += (entry.usd or 0.0) if entry.kind in _UNKNOWN else 0.0
             self.n_unpriced += entry.usd is None and entry.n_attempts > 0
 
     def count(self, outcome: CallOutcome, score: float | None) -> None:
@@ -138,6 +139,17 @@ def settle_entry(outcome: CallOutcome, *, at_s: float) -> LedgerEntry:
         price_source=outcome.price_source,
         at_s=at_s,
     )
+
+
+def unknown_entry(call: Call, *, n_attempts: int, usd: float | None, at_s: float) -> LedgerEntry:
+    """Return the ledger entry of a call that may have been paid for."""
+    return LedgerEntry(key=call.key, n_attempts=n_attempts, usd=usd, kind="unknown", at_s=at_s)
+
+
+def corrected_entry(call: Call, *, at_s: float) -> LedgerEntry:
+    """Return the ledger entry that takes back what was booked when one attempt of a call was given up."""
+    usd = -call.reserved_usd if call.reserved_usd > 0.0 else None
+    return LedgerEntry(key=call.key, n_attempts=-1, usd=usd, kind="corrected", at_s=at_s)
 
 
 def is_finished(outcome: CallOutcome) -> bool:

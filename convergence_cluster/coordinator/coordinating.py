@@ -5,7 +5,13 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from convergence_cluster.coordinator.accounts import Accounts, is_finished, settle_entry
+from convergence_cluster.coordinator.accounts import (
+    Accounts,
+    corrected_entry,
+    is_finished,
+    settle_entry,
+    unknown_entry,
+)
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.outage import Outage
@@ -16,7 +22,7 @@ from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import ArmId, Configuration, StudyId
-from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, Stopped, Told
+from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, LedgerEntry, Stopped, Told
 from convergence_cluster.domain.search import Block, StopReason
 
 log = structlog.get_logger()
@@ -144,6 +150,37 @@ class Coordinator:
         return Call(
             study=self.study, arm=arm, case=case, repeat=repeat, configuration=configuration, reserved_usd=bound_usd
         )
+
+    # What else comes of calls that others make
+
+    def take_back(self, call: Call, *, n_attempts: int, usd: float | None) -> LedgerEntry | None:
+        """Queue a call again that nobody is making any more; return how to `book` what it may have cost."""
+        if self._on_wire.pop(call.key, None) is None:
+            return None
+        self._backlog.appendleft(call)
+        if not n_attempts:
+            self._budget.release(call.reserved_usd)
+            return None
+        self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=n_attempts, usd=usd)
+        return unknown_entry(call, n_attempts=n_attempts, usd=usd, at_s=self._clock.now_s())
+
+    def book_late(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
+        """Return how to `book` an answer to a call given up or answered before; the same answer again is none."""
+        known = self.outcomes.get(outcome.call.key)
+        is_repeated = known is not None and known.finished_at_s == outcome.finished_at_s
+        if is_repeated and not is_accepted:
+            return ()
+        now_s = self._clock.now_s()
+        entries = [corrected_entry(outcome.call, at_s=now_s)] if was_booked else []
+        entries += [] if is_accepted else [settle_entry(outcome, at_s=now_s)]
+        for entry in entries:
+            self._budget.restore(usd=entry.usd or 0.0, calls=entry.n_attempts)
+        return entries
+
+    def book(self, entries: Sequence[LedgerEntry]) -> None:
+        """Write down money that no outcome accounts for."""
+        self._journal.append(ledger=entries)
+        self.accounts.book(entries)
 
     # What a replay does in place of the loop
 

@@ -1,5 +1,6 @@
 """Brings a coordinator to where its study was, by making the same decisions again."""
 
+from convergence_cluster.coordinator.accounts import unknown_entry
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import block_keys
@@ -53,9 +54,7 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
 
 def unknown_entries(calls: tuple[Call, ...], *, at_s: float) -> tuple[tuple[LedgerEntry, ...], Resumed]:
     """Return what to write down for calls that a crash may have hidden: each at its reserved maximum."""
-    entries = tuple(
-        LedgerEntry(key=call.key, n_attempts=1, usd=call.reserved_usd, kind="unknown", at_s=at_s) for call in calls
-    )
+    entries = tuple(unknown_entry(call, n_attempts=1, usd=call.reserved_usd, at_s=at_s) for call in calls)
     return entries, Resumed(unknown=tuple(call.key for call in calls))
 
 

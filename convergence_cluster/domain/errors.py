@@ -49,6 +49,10 @@ class TransientError(ConvergenceError):
         """The API could not be reached, did not answer in time, or failed by itself (5xx)."""
 
 
+class StorageError(ConvergenceError):
+    """The database does not answer, or does not take what is written; nothing was half-written."""
+
+
 class BudgetExhausted(ConvergenceError):
     """The study's budget is spent; raise `budget` in the study file and run `convergence resume`."""
 

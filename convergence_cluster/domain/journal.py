@@ -62,8 +62,9 @@ class LedgerEntry:
     usd: float | None
     """None: no price is known."""
     kind: str
-    """`settled`: what the answer cost. `unknown`: a crash hid the outcome, booked at the reserved maximum. `cached`:
-    what an answer from the cache would have cost; it was not paid, and counts against the caps all the same."""
+    """`settled`: what the answer cost. `unknown`: a crash hid the outcome, booked at the reserved maximum. `corrected`:
+    an `unknown` one taken back, for the outcome came to light. `cached`: what an answer from the cache would have cost;
+    it was not paid, and counts against the caps all the same."""
     price_source: str | None = None
     at_s: float = 0.0
 

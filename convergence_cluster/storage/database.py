@@ -11,7 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.domain.errors import ConvergenceError, StorageError
 from convergence_cluster.storage.schema import MIGRATIONS, migrate, refuse_newer, stored_version
 
 _BEGIN = "convergence_begin"
@@ -176,7 +176,7 @@ def _translated(engine: Engine) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
-        raise ConvergenceError(_sentence(engine.url, error)) from error
+        raise StorageError(_sentence(engine.url, error)) from error
 
 
 def _sentence(url: URL, error: Exception) -> str:

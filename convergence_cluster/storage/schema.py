@@ -63,7 +63,19 @@ studies = Table(
     Column("reason", Text),
     Column("created_at_s", Double, nullable=False),
     Column("updated_at_s", Double, nullable=False),
+    Column("placement", Text, nullable=False, server_default="here"),
+    Column("priority", Text, nullable=False, server_default="normal"),
+    Column("request", Text),
     Index("convergence_studies_by_name", "owner", "name"),
+)
+
+progress = Table(
+    "convergence_progress",
+    metadata,
+    Column("study", Text, primary_key=True),
+    _owner(),
+    Column("body", Text, nullable=False),
+    Column("at_s", Double, nullable=False),
 )
 
 answers = Table(
@@ -187,7 +199,20 @@ def _create_all(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_all,)
+def _add_placement(connection: Connection) -> None:
+    """Let studies run on a cluster: where, how urgently, what was asked of them, and how far they are."""
+    known = {column["name"] for column in inspect(connection).get_columns(studies.name)}
+    for name, declaration in (
+        ("placement", "TEXT NOT NULL DEFAULT 'here'"),
+        ("priority", "TEXT NOT NULL DEFAULT 'normal'"),
+        ("request", "TEXT"),
+    ):
+        if name not in known:
+            connection.execute(text(f"ALTER TABLE {studies.name} ADD COLUMN {name} {declaration}"))
+    metadata.create_all(connection)
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_all, _add_placement)
 """Step k turns a database of version k into one of version k + 1. Append only; never edit a step that was released."""
 
 

@@ -22,6 +22,8 @@ _N_SHOWN = 5
 class StudyState(StrEnum):
     """Where a study is in its life."""
 
+    QUEUED = "queued"
+    """Submitted to a cluster; its coordinator takes it up."""
     RUNNING = "running"
     """Begun and not ended; whether a process is at work on it now, the lease tells."""
     INTERRUPTED = "interrupted"
@@ -30,7 +32,24 @@ class StudyState(StrEnum):
     CANCELLED = "cancelled"
 
 
-_UNFINISHED = (StudyState.RUNNING, StudyState.INTERRUPTED)
+_UNFINISHED = (StudyState.QUEUED, StudyState.RUNNING, StudyState.INTERRUPTED)
+
+
+class Placement(StrEnum):
+    """Where a study's coordinator is."""
+
+    HERE = "here"
+    """The process that was asked to run it."""
+    CLUSTER = "cluster"
+
+
+class Priority(StrEnum):
+    """Which of the studies of a cluster goes first, most urgent first."""
+
+    INTERACTIVE = "interactive"
+    NORMAL = "normal"
+    BATCH = "batch"
+    BACKFILL = "backfill"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +74,10 @@ class StudyRecord:
     """What was paid, by the ledger; calls of unknown price count as nothing."""
     n_unpriced: int
     """Ledger entries of unknown price."""
+    placement: Placement = Placement.HERE
+    priority: Priority = Priority.NORMAL
+    request: str | None = None
+    """What was asked of the coordinator and not yet done: `cancel`, or None."""
 
 
 class Studies:
@@ -65,9 +88,16 @@ class Studies:
         self._owner = owner
 
     def create(
-        self, *, name: str, digest: str, spec_json: str, source_path: str | None = None, now_s: float
+        self,
+        *,
+        name: str,
+        digest: str,
+        spec_json: str,
+        source_path: str | None = None,
+        now_s: float,
+        priority: Priority | None = None,
     ) -> StudyRecord:
-        """Store a new study under a fresh id such as `quickstart-3f9a`.
+        """Store a new study under a fresh id such as `quickstart-3f9a`; with a `priority`, queue it for a cluster.
 
         Raises:
             Conflict: no free id was found.
@@ -78,9 +108,11 @@ class Studies:
             "digest": digest,
             "spec_json": spec_json,
             "source_path": source_path,
-            "state": StudyState.RUNNING.value,
+            "state": (StudyState.RUNNING if priority is None else StudyState.QUEUED).value,
             "created_at_s": now_s,
             "updated_at_s": now_s,
+            "placement": (Placement.HERE if priority is None else Placement.CLUSTER).value,
+            "priority": (priority or Priority.NORMAL).value,
         }
         for n_bytes in (2, 2, 4, 8):
             study = StudyId(f"{slug(name)}-{secrets.token_hex(n_bytes)}")
@@ -109,11 +141,12 @@ class Studies:
         with self._database.read() as connection:
             return tuple(self._record(row) for row in connection.execute(query))
 
-    def find_unfinished(self, *, name: str, digest: str) -> StudyRecord | None:
+    def find_unfinished(self, *, name: str, digest: str, placement: Placement = Placement.HERE) -> StudyRecord | None:
         """Return the newest unfinished study of exactly this file, so that running it again goes on."""
         query = (
             self._query()
             .where(studies.c.name == name, studies.c.digest == digest, studies.c.state.in_(_UNFINISHED))
+            .where(studies.c.placement == placement.value)
             .order_by(studies.c.created_at_s.desc(), studies.c.id)
             .limit(1)
         )
@@ -172,7 +205,14 @@ class Studies:
     @staticmethod
     def _record(row: Row[Any]) -> StudyRecord:
         values: dict[str, Any] = dict(zip(row._fields, row, strict=True))
-        return StudyRecord(**{**values, "state": StudyState(values["state"])})
+        return StudyRecord(
+            **{
+                **values,
+                "state": StudyState(values["state"]),
+                "placement": Placement(values["placement"]),
+                "priority": Priority(values["priority"]),
+            }
+        )
 
 
 def slug(name: str) -> str:

@@ -213,7 +213,7 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "no price is known for",
         "nobody computes this metric; give it a function, or a custom_evaluator",
         "api.polling: required: poll, the request that asks for a job, and done_when, its end",
-        "is set, but this release runs studies in this process only",
+        "this command needs the cluster's packages; install them with: pip install 'convergence-cluster[cluster]'",
         "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'",
         "the API refuses every further call:",
         "no complete answer within",

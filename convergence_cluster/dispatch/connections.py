@@ -1,0 +1,102 @@
+"""Redis by URL: one server, TLS, a password, or Sentinel; and what it is called when it is away."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError, RedisError
+from redis.retry import Retry
+from redis.sentinel import Sentinel
+
+from convergence_cluster.domain.errors import ConvergenceError, LeaseLost, TransientError
+
+SCHEMES = ("redis", "rediss", "sentinel")
+_EXAMPLE = "redis://:PASSWORD@HOST:6379/0, rediss://... with TLS, or sentinel://HOST:26379;sentinel://HOST:26379"
+_TIMEOUT_S = 10.0
+"""Longer than any blocking read of ours."""
+_CONNECT_S = 3.0
+
+
+class BrokerAway(TransientError):
+    """Redis does not answer; it is tried again."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Names:
+    """The keys of one cluster on a Redis that others may use too."""
+
+    queue: str
+
+    def key(self, name: str) -> str:
+        """Return the key of a part of the cluster's state."""
+        return f"convergence:{self.queue}:{name}"
+
+
+def connect(url: str, *, sentinel_master: str | None = None) -> redis.Redis:
+    """Return a client that connects when it is first used. Thread-safe.
+
+    Raises:
+        ConvergenceError: the URL is not one of Redis.
+    """
+    check_url(url)
+    options: dict[str, Any] = {
+        "socket_timeout": _TIMEOUT_S,
+        "socket_connect_timeout": _CONNECT_S,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "retry": Retry(NoBackoff(), 1),
+    }
+    if url.startswith("sentinel://"):
+        return _through_sentinel(url, sentinel_master, options)
+    return redis.Redis.from_url(url, **options)
+
+
+def check_url(url: str) -> None:
+    """Do nothing if a URL may be one of Redis.
+
+    Raises:
+        ConvergenceError: it is not.
+    """
+    if urlsplit(url).scheme not in SCHEMES:
+        raise ConvergenceError(f"CONVERGENCE_BROKER_URL is not a URL of Redis; expected {_EXAMPLE}")
+
+
+@contextmanager
+def reaching() -> Iterator[None]:
+    """Turn Redis's errors into ours.
+
+    Raises:
+        BrokerAway: it does not answer, or not yet.
+        LeaseLost: another coordinator has taken over.
+        ConvergenceError: it refuses, and would refuse again.
+    """
+    try:
+        yield
+    except (redis.AuthenticationError, NoPermissionError) as error:
+        raise ConvergenceError(f"Redis refuses: {error}; check user and password in CONVERGENCE_BROKER_URL") from error
+    except redis.ResponseError as error:
+        if "FENCED" in str(error):
+            raise LeaseLost from error
+        if str(error).startswith(("OOM", "LOADING", "READONLY", "MASTERDOWN", "MISCONF", "BUSY", "TRYAGAIN")):
+            raise BrokerAway(f"Redis cannot write now: {error}") from error
+        raise
+    except (RedisError, OSError) as error:
+        raise BrokerAway(f"Redis does not answer ({type(error).__name__}: {error})") from error
+
+
+def _through_sentinel(url: str, master: str | None, options: dict[str, Any]) -> redis.Redis:
+    if not master:
+        raise ConvergenceError(
+            "CONVERGENCE_BROKER_URL names sentinels; CONVERGENCE_SENTINEL_MASTER must name the master"
+        )
+    parts = [urlsplit(each) for each in url.split(";") if each]
+    password = next((unquote(part.password) for part in parts if part.password), None)
+    database = next((int(part.path.strip("/")) for part in parts if part.path.strip("/").isdigit()), 0)
+    hosts = [(part.hostname or "", part.port or 26379) for part in parts]
+    sentinel = Sentinel(hosts, socket_timeout=_CONNECT_S)  # type: ignore[no-untyped-call]  # redis has no type for it
+    client: redis.Redis = sentinel.master_for(master, db=database, password=password, **options)  # type: ignore[no-untyped-call]  # nor for this
+    return client

@@ -1,0 +1,248 @@
+"""The calls of one study on a cluster, as its coordinator sees them: an `Executor` that only holds."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from convergence_cluster.dispatch.coordinator_board import Registration
+from convergence_cluster.dispatch.wire import Report, Task
+from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
+from convergence_cluster.domain.identity import ArmId, StudyId
+from convergence_cluster.domain.journal import CallKey
+
+MAX_STARTS = 3
+"""A call whose worker died this often is not tried again: it may be what kills them."""
+_TARGET_TASK_S = 0.5
+"""A task carries about this much work, so that messages are few where calls are quick, and one a call elsewhere."""
+_MAX_BATCH = 20
+_SMOOTHING = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """A call that comes back unanswered, and what it may have cost."""
+
+    call: Call
+    n_attempts: int
+    usd: float | None
+    """None: no price is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Late:
+    """An answer of a call that has one already, or that was given up."""
+
+    outcome: CallOutcome
+    was_booked: bool
+    """It was booked at its bound when it was given up."""
+    is_accepted: bool
+    """It became the call's outcome; only the earlier booking is too much."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Sent:
+    """A task under way."""
+
+    id: str
+    calls: dict[CallKey, Call]
+    """Those without an outcome."""
+    sent_at_s: float
+    missing_since_s: float | None = None
+    """Since when neither the broker nor the board knows it."""
+    is_published: bool = False
+    is_done: bool = False
+
+
+@dataclass(kw_only=True)
+class StudyQueue:
+    """For one thread. `parallelism` calls at most are under way; the others wait here, where they cost nothing."""
+
+    study: StudyId
+    digest: str
+    content: str
+    """The study as workers fetch it."""
+    parallelism: int
+    priority: int
+    token: int
+    waiting: deque[Call] = field(default_factory=deque)
+    tasks: dict[str, Sent] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+    n_extra_attempts: int = 0
+    """Attempts beyond the first of calls that came back since this was last set to 0."""
+    _inbox: list[CallOutcome] = field(default_factory=list)
+    _under_way: dict[CallKey, str] = field(default_factory=dict)
+    _adopted: dict[CallKey, str] = field(default_factory=dict)
+    _starts: Counter[CallKey] = field(default_factory=Counter)
+    _booked: set[tuple[str, CallKey]] = field(default_factory=set)
+    _number: int = 0
+    _mean_s: float | None = None
+    is_cancelled: bool = False
+    is_closed: bool = False
+
+    # What the coordinator of the study calls
+
+    def submit(self, calls: Sequence[Call]) -> None:
+        """Queue calls; those that an earlier coordinator sent are under way already."""
+        for call in calls:
+            task = self._adopted.pop(call.key, None)
+            if task is not None and task in self.tasks:
+                self.tasks[task].calls[call.key] = call
+                self._under_way[call.key] = task
+            elif self._starts[call.key] >= MAX_STARTS:
+                self._inbox.append(_quarantined(call))
+            else:
+                self.waiting.append(call)
+
+    def collect(self, timeout_s: float) -> Sequence[CallOutcome]:
+        """Return what finished since the last time; never waits."""
+        del timeout_s
+        arrived, self._inbox = self._inbox, []
+        return arrived
+
+    def cancel(self) -> None:
+        """Return every call not yet sent as SKIPPED; the dispatcher takes back the sent ones that nobody has begun."""
+        self.is_cancelled = True
+        self._inbox += [CallOutcome(call=call, kind=OutcomeKind.SKIPPED) for call in self.waiting]
+        self.waiting.clear()
+
+    def close(self) -> None:
+        """Take part no more. What is under way stays so, for whoever goes on with the study."""
+        self.is_closed = True
+
+    # What the dispatcher calls
+
+    @property
+    def n_under_way(self) -> int:
+        """Count the calls sent and not finished."""
+        return len(self._under_way)
+
+    @property
+    def n_ready(self) -> int:
+        """Count the calls that may be sent now."""
+        return max(0, min(len(self.waiting), self.parallelism - len(self._under_way)))
+
+    @property
+    def has_news(self) -> bool:
+        """Say whether the coordinator of the study should look."""
+        return bool(self._inbox or self.lost or self.late)
+
+    def adopt(self, registrations: Sequence[Registration], now_s: float) -> None:
+        """Take over what an earlier coordinator sent; before the first `submit`."""
+        for registration in registrations:
+            sent = Sent(id=registration.task, calls={}, sent_at_s=now_s, is_published=True)
+            self.tasks[registration.task] = sent
+            self._adopted.update(dict.fromkeys(registration.calls, registration.task))
+
+    def carries(self, key: CallKey) -> bool:
+        """Say whether a call was sent by an earlier coordinator and is taken over."""
+        return key in self._adopted
+
+    def take(self, n: int, now_s: float) -> list[Task]:
+        """Turn `n` waiting calls into tasks under way; one that was lost before goes alone."""
+        size = self._batch_size()
+        batches: list[list[Call]] = []
+        for _ in range(n):
+            call = self.waiting.popleft()
+            is_alone = self._starts[call.key] > 0
+            if is_alone or not batches or len(batches[-1]) >= size or self._starts[batches[-1][0].key]:
+                batches.append([])
+            batches[-1].append(call)
+        return [self._send(batch, now_s) for batch in batches]
+
+    def resend(self, task: str, now_s: float) -> Task:
+        """Send the rest of a task anew, under another id: no worker has begun it, and no message of it is left."""
+        sent = self.tasks.pop(task)
+        return self._send(list(sent.calls.values()), now_s)
+
+    def deliver(self, report: Report) -> None:
+        """Sort the outcomes of a report: answers, calls that come back, and what is too late."""
+        for outcome in report.outcomes:
+            self._deliver(report.task, outcome)
+        sent = self.tasks.get(report.task)
+        if sent is not None and report.is_done:
+            sent.is_done = True
+            for call in list(sent.calls.values()):
+                self._give_back(sent, call, n_attempts=0, usd=0.0)
+
+    def give_up(self, task: str, *, was_begun: bool) -> None:
+        """Take back the calls of a task whose worker is gone; they may have been paid for if it `was_begun`."""
+        sent = self.tasks[task]
+        for key, call in list(sent.calls.items()):
+            self._starts[key] += was_begun
+            if was_begun:
+                self._booked.add((task, key))
+            usd = call.reserved_usd if call.reserved_usd > 0.0 else None
+            self._give_back(sent, call, n_attempts=int(was_begun), usd=usd if was_begun else 0.0)
+        sent.is_done = True
+
+    def revoked(self, task: str) -> None:
+        """Note that nobody has begun a task, and nobody will: the study is cancelled."""
+        sent = self.tasks.pop(task)
+        for key, call in sent.calls.items():
+            del self._under_way[key]
+            self._inbox.append(CallOutcome(call=call, kind=OutcomeKind.SKIPPED))
+
+    def finished_tasks(self) -> list[str]:
+        """Return the tasks of which nothing more is wanted, once."""
+        adopted = set(self._adopted.values())
+        over = [sent.id for sent in self.tasks.values() if sent.is_done or not (sent.calls or sent.id in adopted)]
+        for task in over:
+            del self.tasks[task]
+        return over
+
+    def _deliver(self, task: str, outcome: CallOutcome) -> None:
+        key = outcome.call.key
+        holder = self._under_way.get(key)
+        was_booked = (task, key) in self._booked
+        if holder is None or (outcome.kind is OutcomeKind.SKIPPED and holder != task):
+            if outcome.n_attempts:
+                self._booked.discard((task, key))
+                self.late.append(Late(outcome=outcome, was_booked=was_booked, is_accepted=False))
+            return
+        sent = self.tasks[holder]
+        call = sent.calls[key]
+        self.n_extra_attempts += max(0, outcome.n_attempts - 1)
+        if outcome.kind is OutcomeKind.SKIPPED:
+            self._give_back(sent, call, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
+            return
+        del sent.calls[key]
+        del self._under_way[key]
+        accepted = replace(outcome, call=call)
+        if was_booked:
+            self._booked.discard((task, key))
+            self.late.append(Late(outcome=accepted, was_booked=True, is_accepted=True))
+        self._inbox.append(accepted)
+        self._learn_pace(outcome)
+
+    def _give_back(self, sent: Sent, call: Call, *, n_attempts: int, usd: float | None) -> None:
+        del sent.calls[call.key]
+        del self._under_way[call.key]
+        self.lost.append(Lost(call=call, n_attempts=n_attempts, usd=usd))
+
+    def _send(self, calls: list[Call], now_s: float) -> Task:
+        self._number += 1
+        task = f"{self.study}:{self.token}.{self._number}"
+        self.tasks[task] = Sent(id=task, calls={call.key: call for call in calls}, sent_at_s=now_s)
+        self._under_way.update(dict.fromkeys((call.key for call in calls), task))
+        attempt = 1 + max(self._starts[call.key] for call in calls)
+        return Task(id=task, study=self.study, digest=self.digest, attempt=attempt, calls=tuple(calls))
+
+    def _learn_pace(self, outcome: CallOutcome) -> None:
+        if outcome.latency_s is not None:
+            known = self._mean_s if self._mean_s is not None else outcome.latency_s
+            self._mean_s = known + _SMOOTHING * (outcome.latency_s - known)
+
+    def _batch_size(self) -> int:
+        if self._mean_s is None:
+            return 1
+        return max(1, min(_MAX_BATCH, round(_TARGET_TASK_S / max(self._mean_s, 1e-3))))
+
+
+def _quarantined(call: Call) -> CallOutcome:
+    return CallOutcome(
+        call=replace(call, arm=ArmId(call.arm)),
+        kind=OutcomeKind.FAILED,
+        cost_usd=0.0,
+        error=f"given up: {MAX_STARTS} workers died with this call; look at the evaluator and at the workers' memory",
+    )

@@ -1,0 +1,152 @@
+"""The Celery process that makes calls: `convergence worker`, or `celery -A convergence_cluster.worker worker`.
+
+Flower is pointed at the same module, so that it knows the queue.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps, signals
+from celery.worker.consumer import Consumer
+
+from convergence_cluster.bootstrap.environment import read_environment
+from convergence_cluster.bootstrap.worker_runtime import WorkerRuntime, WorkerSettings
+from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app
+from convergence_cluster.dispatch.connections import Names, connect
+from convergence_cluster.dispatch.worker_board import WorkerBoard
+from convergence_cluster.domain.clock import SystemClock
+from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.metering.retry import silence_stamina
+from convergence_cluster.settings import Settings, read_settings
+from convergence_cluster.telemetry import configure_logging, redactor, secrets_of
+
+log = structlog.get_logger()
+
+_HEARTBEAT_S = 5.0
+DEFAULT_CONCURRENCY = 64
+_running: list[WorkerRuntime] = []
+
+
+def make_app() -> Celery:
+    """Return the application for this process's environment."""
+    settings = read_settings(read_environment(Path.cwd(), os.environ))
+    if settings.broker_url is None:
+        raise ConvergenceError("a worker needs CONVERGENCE_BROKER_URL, the Redis of the cluster; see docs/cluster.md")
+    made = build_app(
+        settings.broker_url,
+        queue=settings.queue,
+        concurrency=DEFAULT_CONCURRENCY,
+        sentinel_master=settings.sentinel_master,
+    )
+    made.conf.worker_consumer = f"{__name__}:CarefulConsumer"
+    made.steps["consumer"].add(Heartbeat)
+    made.task(name=TASK_NAME, ignore_result=True)(run_calls)
+    return made
+
+
+def run_calls(**arguments: object) -> str:
+    """Run one task; what it is given is checked, for anybody who reaches the queue can write to it."""
+    runtime = _running[0]
+    if set(arguments) != {ARGUMENT}:
+        runtime.refuse(f"the message has the arguments {sorted(arguments)[:5]}; expected {ARGUMENT}", arguments)
+        return "refused"
+    return runtime.run(arguments[ARGUMENT])
+
+
+class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
+    """Remembers messages that it cannot read, by their kind; nothing of them is executed or logged."""
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Refuse what is not JSON: a pickle is never opened."""
+        _bury(f"not JSON: {type(exc).__name__}", message)
+        message.ack()
+
+    def on_unknown_message(self, body: object, message: Any) -> None:
+        """Refuse what is no Celery task."""
+        del body
+        _bury("no task message", message)
+        message.ack()
+
+    def on_unknown_task(self, body: object, message: Any, exc: Exception) -> None:
+        """Refuse a task of another name."""
+        del body, exc
+        _bury("a task of another name", message)
+        message.ack()
+
+    def on_invalid_task(self, body: object, message: Any, exc: Exception) -> None:
+        """Refuse a malformed task."""
+        del body, exc
+        _bury("a malformed task", message)
+        message.ack()
+
+
+class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Touches a file while the consumer's loop turns, for probes. It does not look whether Redis is there."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def __init__(self, parent: Any, **_: object) -> None:
+        super().__init__(parent)
+        self._timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin."""
+        path = read_settings(os.environ).heartbeat_path
+        if path is not None:
+            path.touch()
+            self._timer = parent.timer.call_repeatedly(_HEARTBEAT_S, path.touch)
+
+    def stop(self, parent: Any) -> None:
+        """End."""
+        del parent
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    shutdown = stop
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def _start(sender: Any, **_: object) -> None:
+    """Open what the worker needs, in the process and not at import."""
+    silence_stamina()
+    environ = read_environment(Path.cwd(), os.environ)
+    settings = read_settings(environ)
+    configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
+    concurrency = int(sender.concurrency)
+    runtime = WorkerRuntime(
+        _board(settings),
+        WorkerSettings(concurrency=concurrency, lease_s=settings.lease_s, max_task_s=settings.max_task_s),
+        environ=environ,
+        clock=SystemClock(),
+    )
+    runtime.start()
+    _running[:] = [runtime]
+
+
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types
+def _stop(**_: object) -> None:
+    """Hand in what is left; Celery has waited for the running tasks."""
+    for runtime in _running:
+        runtime.stop()
+
+
+def _board(settings: Settings) -> WorkerBoard:
+    assert settings.broker_url is not None
+    client = connect(settings.broker_url, sentinel_master=settings.sentinel_master)
+    return WorkerBoard(client, Names(queue=settings.queue), lease_s=settings.lease_s)
+
+
+def _bury(reason: str, message: Any) -> None:
+    kind = str(getattr(message, "content_type", None))[:60]
+    for runtime in _running:
+        runtime.refuse(f"{reason} (content type {kind})", message)
+
+
+try:
+    app = make_app()
+except ConvergenceError as error:
+    sys.exit(f"error: {error}")
