@@ -6,6 +6,7 @@ from typing import TypeAlias
 import structlog
 
 from convergence_cluster.bootstrap.dialects import provider_kind
+from convergence_cluster.bootstrap.providers import measures_first_token
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import Json, canonical_json
@@ -86,7 +87,8 @@ def api_identity(study: LoadedStudy, environ: Mapping[str, str]) -> Json:
     urls |= {name: model.endpoint for name, model in (api.models or {}).items()}
     resolved = {name: study.stands_for or resolve_endpoint(url, environ) for name, url in urls.items()}
     kind = provider_kind(api, resolved.get("") or next(iter(resolved.values()), ""))
-    return [kind, resolved, {key: value for key, value in document.items() if value}]
+    streams = ["stream"] if measures_first_token(study) else []
+    return [kind, resolved, {key: value for key, value in document.items() if value}, *streams]
 
 
 def _names_cases(study: LoadedStudy) -> bool:

@@ -57,6 +57,8 @@ class Site:
     """The most that one call may cost, for vendors that keep to a cap of ours."""
     proxy_url: str | None = None
     tls: ssl.SSLContext | None = None
+    streams: bool = False
+    """Whether the time of the first token is measured, so that answers are asked for in pieces."""
 
     @property
     def job_timeout_s(self) -> float:
@@ -91,6 +93,8 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
     """
     api = study.spec.api
     if study.target is not None:
+        if measures_first_token(study):
+            raise SpecError("evaluation.metrics.ttft_ms: only chats come as streams; a function answers at once")
         return FunctionProvider(
             load_function(study.target.path, study.target.function, "api.function"),
             where=f"{study.target.path.name}:{study.target.function}",
@@ -114,6 +118,7 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
                 max_usd=study.spec.budget.usd_per_call,
                 proxy_url=proxy_url,
                 tls=tls,
+                streams=measures_first_token(study),
             )
         )
 
@@ -122,6 +127,11 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
         return build(api.endpoint)
     by_model = {name: build(model.endpoint) for name, model in api.models.items()}
     return RoutedProvider(by_model, default=build(api.endpoint) if api.endpoint else None, close=transport.close)
+
+
+def measures_first_token(study: LoadedStudy) -> bool:
+    """Say whether a study's answers have to come as streams."""
+    return any(metric.name == "ttft_ms" and metric.function == "measured" for metric in study.metrics)
 
 
 def build_endpoint(
@@ -141,6 +151,8 @@ def build_site(site: Site) -> Provider:
     wire = chat_format(kind, site.url)
     if wire is not None:
         return _chat(site, wire, kind)
+    if site.streams:
+        raise SpecError(f"evaluation.metrics.ttft_ms: only chats come as streams; {kind} answers at once")
     if kind == "apify":
         timeout_s = api.request.timeout_seconds
         known = apify(site.url, timeout_s=timeout_s, job_timeout_s=site.job_timeout_s, max_usd=site.max_usd)
@@ -160,7 +172,7 @@ def _chat(site: Site, wire: ChatFormat, kind: str) -> Provider:
     url = completed_url(site.url, wire.path)
     endpoint = site.endpoint(url, key_header=wire.key_header, headers=dict(api.request.headers))
     body = api.request.body if isinstance(api.request.body, Mapping) else {}
-    rule = ChatRule(body=body, result=api.response.result_field)
+    rule = ChatRule(body=body, result=api.response.result_field, streams=site.streams)
     return ChatProvider(transport=site.transport, endpoint=endpoint, clock=site.clock, wire=wire, rule=rule)
 
 

@@ -108,6 +108,8 @@ class Answer:
     """What the provider itself says this call cost; None where it does not say."""
     latency_s: float = 0.0
     """From the request's first byte on the socket to the answer's last, for this attempt alone."""
+    ttft_s: float | None = None
+    """The same to the first piece of the answer, where it came as a stream."""
     is_cached: bool = False
     """This is what the same request got in an earlier study; the latency too is what was measured then."""
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from convergence_cluster.domain.calls import Answer, Finish
 from convergence_cluster.domain.errors import PermanentError
 
-MEASURED = ("latency_ms", "cost_usd", "input_tokens", "output_tokens", "total_tokens", "success_rate")
+MEASURED = ("latency_ms", "ttft_ms", "cost_usd", "input_tokens", "output_tokens", "total_tokens", "success_rate")
 """`success_rate` is 1 for a whole answer, 0 for one that was cut or refused; calls without an answer have none."""
 
 
@@ -22,6 +22,10 @@ def _value(name: str, answer: Answer, cost_usd: float | None) -> float:
     match name:
         case "latency_ms":
             return answer.latency_s * 1000.0
+        case "ttft_ms":
+            if answer.ttft_s is None:
+                raise PermanentError("ttft_ms: the answer did not come as a stream, so its first token has no time")
+            return answer.ttft_s * 1000.0
         case "success_rate":
             return float(answer.finish not in {Finish.LENGTH, Finish.REFUSAL})
         case "cost_usd":

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from convergence_cluster.domain.errors import TransientError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.chat import ChatFormat, Written, split_system, text_of_content
-from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.streams import ended_early, events
 from convergence_cluster.providers.usage import anthropic_usage, read_finish
@@ -73,6 +73,11 @@ def _assemble(reply: Reply) -> Json:
     raise ended_early(reply)
 
 
+def _speaks(event: Mapping[str, Json]) -> bool:
+    delta = event.get("delta")
+    return isinstance(delta, Mapping) and any(delta.get(name) for name in ("text", "partial_json"))
+
+
 def _append(block: dict[str, Json], delta: Mapping[str, Json]) -> None:
     name = _TOKENS_OF_DELTA.get(str(delta.get("type")))
     if name is not None and isinstance(piece := delta.get(name), str):
@@ -90,6 +95,7 @@ ANTHROPIC = ChatFormat(
     write=_write,
     read=_read,
     assemble=_assemble,
+    speaks=_speaks,
     places={
         "max_completion_tokens": ("max_tokens",),
         "max_output_tokens": ("max_tokens",),

@@ -20,7 +20,8 @@ from convergence_cluster.domain.errors import ConvergenceError, PermanentError, 
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.afterwards import insist
 from convergence_cluster.providers.cdp import Socket, visit
-from convergence_cluster.providers.http import Endpoint, Reply, Transport
+from convergence_cluster.providers.http import Endpoint, Transport
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule, camel, camel_aliases, to_bytes
 from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
 from convergence_cluster.providers.templates import scope_of

@@ -13,11 +13,12 @@ from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import PermanentError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.faults import code_of, message_of
-from convergence_cluster.providers.http import Endpoint, Reply, Transport
+from convergence_cluster.providers.http import Endpoint, Transport
 from convergence_cluster.providers.paths import compile_path
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.response_rule import fault_in_body
-from convergence_cluster.providers.streams import is_stream
+from convergence_cluster.providers.streams import first_piece_s, is_stream
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
 
 MODEL_IN_URL = "{model}"
@@ -38,6 +39,8 @@ class ChatRule:
     """This parameter is a template over `case` and `params`; what it renders is the user message."""
     result: str | None = None
     """JMESPath over the answer's body; None: the message's text."""
+    streams: bool = False
+    """Whether answers are asked for in pieces where the study does not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +66,8 @@ class ChatFormat:
     """From the body of an answer that is no error."""
     assemble: Callable[[Reply], Json]
     """From a stream of events to the body that the answer would have been in one."""
+    speaks: Callable[[Mapping[str, Json]], bool]
+    """Whether an event of a stream holds a piece of what the answer says, thoughts aside."""
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Where the body holds a parameter of the study; one not listed stands at the top under its own name."""
     defaults: Mapping[str, Json] = field(default_factory=dict)
@@ -139,6 +144,8 @@ class ChatProvider:
         scope = scope_of(request.configuration, request.case)
         fixed: Mapping[str, Json] = self._body(scope) if self._rule.body else {}
         body: dict[str, Json] = {}
+        if self._rule.streams:
+            body["stream"] = True
         _place(body, wire.defaults, wire.places)
         _place(body, fixed, wire.places)
         if "messages" in request.case.input:
@@ -192,6 +199,7 @@ class ChatProvider:
             model=written.model,
             cost_usd=written.cost_usd,
             latency_s=reply.latency_s,
+            ttft_s=first_piece_s(reply, self._wire.speaks) if reply.arrivals else None,
         )
 
     def _aliases(self, configuration: Configuration) -> Mapping[str, str]:

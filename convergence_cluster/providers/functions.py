@@ -17,7 +17,7 @@ from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
 

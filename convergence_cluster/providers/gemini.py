@@ -9,7 +9,7 @@ from convergence_cluster.domain.calls import Finish, Usage
 from convergence_cluster.domain.errors import TransientError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.chat import ChatFormat, Written, split_system
-from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.streams import ended_early, events
 from convergence_cluster.providers.usage import count, read_finish
@@ -130,6 +130,12 @@ def _assemble(reply: Reply) -> Json:
     return {**body, "candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": reason}]}
 
 
+def _speaks(event: Mapping[str, Json]) -> bool:
+    candidates = event.get("candidates")
+    candidate = candidates[0] if isinstance(candidates, list) and candidates else None
+    return isinstance(candidate, Mapping) and bool(_text(candidate))
+
+
 def _stream_url(url: str) -> str:
     url = url.replace(":generateContent", ":streamGenerateContent")
     return f"{url}{'&' if '?' in url else '?'}alt=sse"
@@ -140,6 +146,7 @@ GEMINI = ChatFormat(
     write=_write,
     read=_read,
     assemble=_assemble,
+    speaks=_speaks,
     places={
         **{name: ("generationConfig", leaf) for name, leaf in _CONFIG.items()},
         **{leaf: ("generationConfig", leaf) for leaf in _CONFIG.values()},

@@ -6,7 +6,6 @@ the client's cookies, redirects and log lines with whole URLs, none of which a m
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,10 +18,10 @@ from httpx_aiohttp import AiohttpTransport
 
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, ProviderStopError, TransientError
-from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.credentials import Auth, AuthKind, Credentials, resolve
-from convergence_cluster.providers.faults import EXCERPT_CHARS, fault
+from convergence_cluster.providers.faults import EXCERPT_CHARS
 from convergence_cluster.providers.oauth import TokenCache
+from convergence_cluster.providers.replies import EVENT_STREAM, Reply
 from convergence_cluster.providers.sockets import Stopwatch, current_stopwatch, open_timed_socket
 
 MAX_BODY_BYTES = 10_000_000
@@ -43,64 +42,6 @@ class Endpoint:
     timeout_s: float = 30.0
     """For one attempt from connecting to the answer's last byte."""
     auth: Auth = field(default_factory=Auth)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reply:
-    """A complete answer of any status. Secrets that the server echoed are gone."""
-
-    status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: bytes
-    latency_s: float
-    """From the request's first byte on the socket to the answer's last."""
-    where: str
-    """Method, host and path, for messages."""
-
-    def json(self) -> Json:
-        """Return the decoded body.
-
-        Raises:
-            TransientError: the body is not JSON; what the call cost is unknown.
-        """
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            excerpt = " ".join(self.body[:EXCERPT_CHARS].decode(errors="replace").split())
-            message = f"{self.where}: HTTP {self.status}: the answer is not valid JSON ({error}): {excerpt!r}"
-            raise TransientError(message, kind="unknown") from None
-
-    def raise_for_status(
-        self, configuration: Configuration, now_s: float, aliases: Mapping[str, str] | None = None
-    ) -> None:
-        """Raise what an error status means for this configuration; return on 2xx.
-
-        `aliases` are further names of the configuration's parameters in the provider's messages.
-
-        Raises:
-            TransientError: worth another attempt.
-            InfeasibleError: the provider does not accept a value of the configuration.
-            ProviderStopError: wrong key or no money.
-            PermanentError: anything else.
-        """
-        if 200 <= self.status < 300:  # noqa: PLR2004 - the class of success
-            return
-        text = self.body[: 10 * EXCERPT_CHARS].decode(errors="replace")
-        try:
-            body = json.loads(self.body)
-        except (ValueError, RecursionError):
-            body = None
-        raise fault(
-            status=self.status,
-            headers=self.headers,
-            body=body,
-            text=text,
-            where=self.where,
-            configuration=configuration,
-            now_s=now_s,
-            aliases=aliases,
-        )
 
 
 class Transport(Protocol):
@@ -199,7 +140,7 @@ class HttpTransport:
         began_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(endpoint.timeout_s):
-                response, body = await self._receive(request, where)
+                response, body, arrivals = await self._receive(request, where, stopwatch)
         except TimeoutError:
             failure: ConvergenceError = _lost(stopwatch, f"{where}: no complete answer within {endpoint.timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
@@ -211,6 +152,7 @@ class HttpTransport:
                 body=credentials.redact_bytes(body),
                 latency_s=_latency_s(stopwatch, self._clock.monotonic_s() - began_s),
                 where=where,
+                arrivals=arrivals,
             )
         finally:
             current_stopwatch.reset(token)
@@ -230,8 +172,12 @@ class HttpTransport:
                 return url
         return self._urls[url]
 
-    async def _receive(self, request: httpx.Request, where: str) -> tuple[httpx.Response, bytes]:
+    async def _receive(
+        self, request: httpx.Request, where: str, stopwatch: Stopwatch
+    ) -> tuple[httpx.Response, bytes, tuple[tuple[int, float], ...]]:
         response = await self._transport.handle_async_request(request)
+        is_stream = response.headers.get("content-type", "").startswith(EVENT_STREAM)
+        arrivals: list[tuple[int, float]] = []
         try:
             chunks: list[bytes] = []
             n_bytes = 0
@@ -240,9 +186,11 @@ class HttpTransport:
                 if n_bytes > self._max_body_bytes:
                     raise PermanentError(f"{where}: the answer is longer than {self._max_body_bytes} bytes")
                 chunks.append(chunk)
+                if is_stream and (elapsed_s := stopwatch.elapsed_s) is not None:
+                    arrivals.append((n_bytes, elapsed_s))
         finally:
             await response.aclose()
-        return response, chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return response, chunks[0] if len(chunks) == 1 else b"".join(chunks), tuple(arrivals)
 
     def _open_session(self) -> aiohttp.ClientSession:
         connector = _Connector(

@@ -16,8 +16,9 @@ from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.afterwards import insist
 from convergence_cluster.providers.credentials import Auth
 from convergence_cluster.providers.faults import message_of
-from convergence_cluster.providers.http import Endpoint, Reply, Transport
+from convergence_cluster.providers.http import Endpoint, Transport
 from convergence_cluster.providers.paths import compile_path
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule, camel_aliases
 from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
 from convergence_cluster.providers.templates import scope_of

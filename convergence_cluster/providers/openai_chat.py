@@ -11,9 +11,9 @@ from convergence_cluster.domain.calls import Finish
 from convergence_cluster.domain.errors import TransientError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.chat import ChatFormat, Written, text_of_content
-from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
-from convergence_cluster.providers.streams import assemble_chat
+from convergence_cluster.providers.streams import assemble_chat, speaks_chat
 from convergence_cluster.providers.usage import amount, read_finish, read_usage
 
 
@@ -73,6 +73,7 @@ OPENAI_COMPATIBLE = ChatFormat(
     write=_write_with_usage,
     read=_read,
     assemble=assemble_chat,
+    speaks=speaks_chat,
 )
 """Any server: the limit on tokens goes under the name that the study uses."""
 OPENAI = replace(OPENAI_COMPATIBLE, places=_AS_MAX_COMPLETION_TOKENS)

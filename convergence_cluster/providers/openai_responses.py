@@ -10,12 +10,14 @@ from convergence_cluster.domain.calls import Finish
 from convergence_cluster.domain.errors import TransientError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.chat import ChatFormat, Written, split_system
-from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.streams import ended_early, events
 from convergence_cluster.providers.usage import read_finish, read_usage
 
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+_PIECES = frozenset({"response.output_text.delta", "response.refusal.delta", "response.function_call_arguments.delta"})
 
 
 def _write(body: dict[str, Json], messages: Sequence[Json]) -> Mapping[str, Json]:
@@ -76,6 +78,7 @@ OPENAI_RESPONSES = ChatFormat(
     write=_write,
     read=_read,
     assemble=_assemble,
+    speaks=lambda event: str(event.get("type")) in _PIECES and bool(event.get("delta")),
     places={
         "max_tokens": ("max_output_tokens",),
         "max_completion_tokens": ("max_output_tokens",),

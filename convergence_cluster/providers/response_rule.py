@@ -7,8 +7,8 @@ from convergence_cluster.domain.calls import Answer, Finish, Request, Usage
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.faults import fault, message_of, status_in
-from convergence_cluster.providers.http import Reply
 from convergence_cluster.providers.paths import compile_path
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.usage import amount, count, read_finish, read_usage
 

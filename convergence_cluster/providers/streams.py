@@ -1,16 +1,38 @@
 """Answers that arrive in pieces, and chat completions put together into the answer that they would have been in one."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from convergence_cluster.domain.errors import TransientError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.providers.http import Reply
+from convergence_cluster.providers.replies import EVENT_STREAM, Reply
+
+_DONE = b"[DONE]"
 
 
 def is_stream(reply: Reply) -> bool:
     """Say whether an answer is a stream of events."""
-    return reply.headers.get("content-type", "").startswith("text/event-stream")
+    return reply.headers.get("content-type", "").startswith(EVENT_STREAM)
+
+
+def first_piece_s(reply: Reply, speaks: Callable[[Mapping[str, Json]], bool]) -> float | None:
+    """Return when the first event with a piece of the answer arrived, in seconds since the request; None: unknown.
+
+    What a server compresses is counted after it is unpacked, as the times of arrival are.
+    """
+    n_bytes = 0
+    for line in reply.body.splitlines(keepends=True):
+        n_bytes += len(line)
+        if not line.startswith(b"data:") or (event := _decoded(line)) is None or not speaks(event):
+            continue
+        return next((elapsed_s for n_arrived, elapsed_s in reply.arrivals if n_arrived >= n_bytes), None)
+    return None
+
+
+def speaks_chat(event: Mapping[str, Json]) -> bool:
+    """Say whether a chunk of a completion holds a piece of the answer; what a model thinks first is none."""
+    delta = _first(event.get("choices")).get("delta")
+    return isinstance(delta, Mapping) and any(delta.get(name) for name in ("content", "refusal", "tool_calls"))
 
 
 def assemble_chat(reply: Reply) -> Json:
@@ -46,7 +68,7 @@ def events(reply: Reply) -> Iterator[Mapping[str, Json]]:
     """
     for line in reply.body.splitlines():
         data = line.removeprefix(b"data:").strip()
-        if not line.startswith(b"data:") or data == b"[DONE]":
+        if not line.startswith(b"data:") or data == _DONE:
             continue
         try:
             chunk = json.loads(data)
@@ -54,6 +76,15 @@ def events(reply: Reply) -> Iterator[Mapping[str, Json]]:
             raise TransientError(f"{reply.where}: the stream was cut", kind="unknown", is_outage=True) from None
         if isinstance(chunk, Mapping):
             yield chunk
+
+
+def _decoded(line: bytes) -> Mapping[str, Json] | None:
+    data = line.removeprefix(b"data:").strip()
+    try:
+        event = None if data == _DONE else json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, Mapping) else None
 
 
 def ended_early(reply: Reply) -> TransientError:

@@ -16,6 +16,7 @@ from convergence_cluster.spec.space import is_number
 
 MEASURED: Final = {
     "latency_ms": Direction.MINIMIZE,
+    "ttft_ms": Direction.MINIMIZE,
     "cost_usd": Direction.MINIMIZE,
     "input_tokens": Direction.MINIMIZE,
     "output_tokens": Direction.MINIMIZE,
@@ -24,7 +25,7 @@ MEASURED: Final = {
 }
 """Metrics that every call has, with the better direction."""
 
-ALIASES: Final = {"latency": "latency_ms", "cost": "cost_usd", "tokens": "total_tokens"}
+ALIASES: Final = {"latency": "latency_ms", "ttft": "ttft_ms", "cost": "cost_usd", "tokens": "total_tokens"}
 """Short names of measured metrics."""
 
 _LOWER: Final = {

@@ -70,10 +70,11 @@ budget: {usd: 2.00}
   without the key `input` all other keys are the input. Tables have a column for each: `input.x` or plain `x`,
   `expected` or `expected.x`, `metadata.x`, `id`, `weight`, `tags`. Cells are text, unless they are JSON lists or
   objects.
-- A metric is measured (`latency_ms`, `cost_usd`, `input_tokens`, `output_tokens`, `total_tokens`, `success_rate`), or
-  has a `function`, or comes from the custom evaluator; `evaluator.py` with `score_response` beside the study is found
-  by itself. Only `quality` and `accuracy` may be inferred from what all cases expect: `{min_length, max_length}` is
-  `length`, numbers are `numeric`, texts are `contains` for quality and `exact` for accuracy.
+- A metric is measured (`latency_ms`, `ttft_ms`, `cost_usd`, `input_tokens`, `output_tokens`, `total_tokens`,
+  `success_rate`), or has a `function`, or comes from the custom evaluator; `evaluator.py` with `score_response` beside
+  the study is found by itself. Only `quality` and `accuracy` may be inferred from what all cases expect:
+  `{min_length, max_length}` is `length`, numbers are `numeric`, texts are `contains` for quality and `exact` for
+  accuracy.
 """
 
 

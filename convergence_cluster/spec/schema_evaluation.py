@@ -198,7 +198,8 @@ class EvaluationSection(Section):
     """The cases. Default: `test_cases.json` beside the study file."""
     metrics: Annotated[Mapping[str, MetricSection], BeforeValidator(_metrics), Field(min_length=1)]
     """Metrics by name; a list of names weighs them equally. Measured without a function: `latency_ms` (or `latency`),
-    `cost_usd` (or `cost`), `input_tokens`, `output_tokens`, `total_tokens`, `success_rate`."""
+    `ttft_ms` (or `ttft`, the time to a stream's first token), `cost_usd` (or `cost`), `input_tokens`, `output_tokens`,
+    `total_tokens`, `success_rate`."""
     custom_evaluator: CustomEvaluator = Field(default_factory=CustomEvaluator)
     """A Python function that scores answers."""
     constraints: Mapping[str, Constraint] = Field(default_factory=dict)

@@ -16,6 +16,8 @@ class Scripted:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     delay_s: float = 0.0
+    pauses: tuple[tuple[int, float], ...] = ()
+    """After how many bytes of the body it waits, and for how many seconds."""
     n_bytes_missing: int = 0
     """Announced but never sent; the connection closes instead."""
     is_silent: bool = False
@@ -68,7 +70,13 @@ class Loopback:
             announced["x-echo"] = headers.get("authorization", "")
         announced |= dict(scripted.headers)
         lines = [f"HTTP/1.1 {scripted.status} Scripted", *(f"{name}: {value}" for name, value in announced.items())]
-        writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + payload)
+        head_bytes, n_sent = "\r\n".join(lines).encode() + b"\r\n\r\n", 0
+        for n_bytes, pause_s in scripted.pauses:
+            writer.write(head_bytes + payload[n_sent:n_bytes])
+            head_bytes, n_sent = b"", n_bytes
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+        writer.write(head_bytes + payload[n_sent:])
         await writer.drain()
         return scripted.n_bytes_missing == 0
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import genai_prices
@@ -108,6 +109,24 @@ def test_a_stream_is_the_same_answer(vendor: Vendor) -> None:
     assert received.target == (vendor.streamed_target or vendor.target)
     assert ("stream" in received.json()) is (vendor.streamed_target is None)
     assert ("stream_options" in received.json()) is ("choices" in vendor.stream[-1] and vendor.name != "mistral")
+
+
+def test_the_time_to_the_first_token_is_that_of_the_first_piece_of_the_answer(vendor: Vendor) -> None:
+    """Events that say nothing come first, then a piece, then the rest."""
+    first = next(n for n, event in enumerate(vendor.stream) if ANSWER[:5] in json.dumps(event))
+    n_before, n_with_piece = (len(as_stream(vendor.stream[:n]).body) for n in (first, first + 1))
+    pauses = ((n_before, 0.1), (n_with_piece, 0.15)) if first else ((n_with_piece, 0.15),)
+    expected_s = 0.1 if first else 0.0
+
+    answer, _ = exchange(vendor, replace(as_stream(vendor.stream), pauses=pauses), stream=True)
+
+    assert answer.ttft_s is not None
+    assert expected_s <= answer.ttft_s < expected_s + 0.1
+    assert answer.ttft_s + 0.14 <= answer.latency_s
+
+
+def test_an_answer_in_one_has_no_first_token(vendor: Vendor) -> None:
+    assert ask(vendor, vendor.answer).ttft_s is None
 
 
 def test_half_a_stream_is_not_taken_for_a_whole(vendor: Vendor) -> None:

@@ -14,7 +14,8 @@ from convergence_cluster.domain.calls import TestCase as Case
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.errors import ProviderStopError, SpecError, TransientError
 from convergence_cluster.domain.identity import CaseId
-from convergence_cluster.providers.http import Endpoint, HttpTransport, Reply
+from convergence_cluster.providers.http import Endpoint, HttpTransport
+from convergence_cluster.providers.replies import Reply
 from convergence_cluster.spec.loading import loads
 
 SERVER_S = 0.05

@@ -6,7 +6,8 @@ from typing import Any
 
 from convergence_cluster.domain.calls import Request, TestCase
 from convergence_cluster.domain.identity import CaseId
-from convergence_cluster.providers.http import Endpoint, Reply
+from convergence_cluster.providers.http import Endpoint
+from convergence_cluster.providers.replies import Reply
 
 
 class MemoryTransport:
