@@ -71,6 +71,7 @@ def assemble(
         order=AsAsked() if study.spec.optimization.execution.reproducible else AsTheyCome(),
         budget=budget,
         bound_usd=bound.usd,
+        scoring_usd=bound.scoring_usd,
         clock=clock,
         parallelism=study.spec.optimization.execution.parallel_workers,
         on_absorbed=on_absorbed,

@@ -34,7 +34,9 @@ def set_aside(study: LoadedStudy, budget: Budget, bound: CostBound) -> None:
     """Keep the search from spending what the final comparison will take, but never more than half of a cap."""
     n_calls = 2 * len(study.holdout)
     cases = range(len(study.cases), len(study.cases) + len(study.holdout))
-    dearest = [max(bound.usd(each, case) for each in bound.representatives()) for case in cases]
+    dearest = [
+        max(bound.usd(each, case) for each in bound.representatives()) + bound.scoring_usd(case) for case in cases
+    ]
     cap_usd = study.spec.budget.usd
     budget.set_aside(
         calls=min(n_calls, study.max_calls // 2), usd=0.0 if cap_usd is None else min(2 * sum(dearest), cap_usd / 2)

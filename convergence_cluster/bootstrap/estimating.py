@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from convergence_cluster.bootstrap.helpers import ScoringBound
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.runner import build_plan, build_prices
 from convergence_cluster.domain.calls import Usage
@@ -41,13 +42,16 @@ class Estimate:
     full_grid_calls: int | None
     """What calling every configuration on every case once would take; None: infinitely many configurations."""
     models: tuple[ModelEstimate, ...]
+    scoring_usd: float | None = 0.0
+    """The most that judging one answer can take, on average over the cases; None: nothing bounds it."""
 
 
 def estimate(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Estimate:
     """Return what a study would take. Makes no call and needs no key."""
     prices = build_prices(study, environ=environ, clock=clock)
     plan = build_plan(study)
-    bound = CostBound(study, plan, prices)
+    scoring = ScoringBound(study, environ=environ, clock=clock)
+    bound = CostBound(study, plan, prices, scoring)
     n_configurations = _n_configurations(study)
     return Estimate(
         max_calls=study.max_calls,
@@ -57,7 +61,13 @@ def estimate(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) ->
             _model(study, {**plan.fixed, **configuration}, prices)
             for configuration in _longest(bound.representatives())
         ),
+        scoring_usd=_mean([scoring.usd(case) for case in range(len(study.cases))]),
     )
+
+
+def _mean(bounds: list[float | None]) -> float | None:
+    known = [bound for bound in bounds if bound is not None]
+    return fmean(known) if len(known) == len(bounds) else None
 
 
 def _model(study: LoadedStudy, configuration: Configuration, prices: Prices) -> ModelEstimate:

@@ -1,12 +1,14 @@
 """The most that a call can cost, which the budget sets aside before it is sent."""
 
 from convergence_cluster.bootstrap.dialects import REPORTS_COST, provider_kind
+from convergence_cluster.bootstrap.helpers import ScoringBound
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.domain.space import Parameter
 from convergence_cluster.metering.prices import Prices
 from convergence_cluster.spec.baseline import default_value
+from convergence_cluster.spec.environment import helpers_of
 from convergence_cluster.spec.loading import LoadedStudy
-from convergence_cluster.spec.problems import Problem, raise_all
+from convergence_cluster.spec.problems import Problem, dotted, raise_all
 from convergence_cluster.trials.reserving import Ceiling
 from convergence_cluster.trials.running import MAX_TOKENS_NAMES, TrialPlan, model_of
 
@@ -14,10 +16,11 @@ from convergence_cluster.trials.running import MAX_TOKENS_NAMES, TrialPlan, mode
 class CostBound:
     """Upper bounds of single attempts: by price and length where there is a price, else as the study says."""
 
-    def __init__(self, study: LoadedStudy, plan: TrialPlan, prices: Prices) -> None:
+    def __init__(self, study: LoadedStudy, plan: TrialPlan, prices: Prices, scoring: ScoringBound) -> None:
         self._study = study
         self._plan = plan
         self._prices = prices
+        self._scoring = scoring
         self._ceiling = Ceiling(plan, prices)
         prices_differ = {"model", *MAX_TOKENS_NAMES}
         self._deciding = {name for p in study.space.parameters if p.name in prices_differ for name in p.when or {}}
@@ -33,12 +36,18 @@ class CostBound:
         bound = self._ceiling.upper_bound_usd(configuration, case)
         return self._fallback_usd if bound is None else bound
 
+    def scoring_usd(self, case: int) -> float:
+        """Return the bound of scoring one answer in USD; where none is known, as `usd` does."""
+        bound = self._scoring.usd(case)
+        return (self._study.spec.budget.usd or 0.0) if bound is None else bound
+
     def check(self) -> None:
         """Refuse a budget in USD that could not be kept, and a cost metric that nobody could compute.
 
         Raises:
             SpecError: naming the model without a price, and how to give it one.
         """
+        self._check_scoring()
         unpriced = self._unpriced()
         if not unpriced:
             return
@@ -55,6 +64,16 @@ class CostBound:
                 "states its cost"
             )
             raise_all([self._problem(("evaluation", "metrics", "cost_usd"), message)])
+
+    def _check_scoring(self) -> None:
+        if self._study.spec.budget.usd is None or self._scoring.usd(0) is not None:
+            return
+        path = next(path for path, _ in helpers_of(self._study.spec))
+        message = (
+            f"nothing bounds what scoring costs; give {dotted(path)}.prices, and a limit on output in "
+            f"{dotted(path)}.parameters such as max_tokens"
+        )
+        raise_all([self._problem(path, message)])
 
     def _problem(self, path: tuple[str, ...], message: str) -> Problem:
         return Problem(path=path, message=message, file=self._study.file, line=self._study.lines.get(path, 0))

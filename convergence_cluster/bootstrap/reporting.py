@@ -52,7 +52,7 @@ def build_report(
         within=study.spec.optimization.execution.early_stopping.within,
         spend=_spend(assembly),
         caps=Caps(usd=study.spec.budget.usd, calls=study.max_calls, minutes=study.spec.budget.minutes),
-        price_sources=tuple(sorted({o.price_source for o in outcomes if o.price_source})),
+        price_sources=tuple(sorted({source for o in outcomes for source in _sources(o)})),
         legacy=json.loads(record.spec_json)["started_from"],
         holdout=holdout_result(assembly, study) if study.holdout else None,
         trajectory=tuple(
@@ -118,15 +118,22 @@ def _metrics(assembly: Assembly, study: LoadedStudy) -> tuple[MetricDefinition, 
     )
 
 
+def _sources(outcome: CallOutcome) -> list[str]:
+    scoring = f"{outcome.scoring_source} (scoring)" if outcome.scoring_source else None
+    return [source for source in (outcome.price_source, scoring) if source]
+
+
 def _spend(assembly: Assembly) -> Spend:
     accounts = assembly.coordinator.accounts
-    is_priced = accounts.n_unpriced < max(accounts.n_calls, 1)
+    is_priced = accounts.n_unpriced < max(accounts.n_calls, 1) or accounts.scoring_usd > 0.0
     return Spend(
         usd=accounts.spent_usd if is_priced else None,
         n_calls=accounts.n_attempts,
         seconds=accounts.active_s,
         n_unpriced_calls=accounts.n_unpriced,
         unknown_usd=accounts.unknown_usd,
+        scoring_usd=accounts.scoring_usd,
+        n_unpriced_scorings=accounts.n_unpriced_scorings,
         n_cached_calls=accounts.n_cached,
         cached_usd=accounts.cached_usd,
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from convergence_cluster.bootstrap.caching import OpenStore, build_cache
+from convergence_cluster.bootstrap.helpers import ScoringBound, build_helpers
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
 from convergence_cluster.bootstrap.scorers import build_evaluators
@@ -15,7 +16,7 @@ from convergence_cluster.evaluators.measured import MEASURED
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.metering.retry import RetryPolicy
-from convergence_cluster.spec.environment import needed_environment, resolve_endpoint
+from convergence_cluster.spec.environment import helpers_of, needed_environment, resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.telemetry import redactor, secrets_of
 from convergence_cluster.trials.protocols import Evaluator, Meter
@@ -41,9 +42,11 @@ class RunnerFactory:
         self._open_store = open_store
         self._runner: TrialRunner | None = None
         named = {name: environ.get(name, "") for _, name, _ in needed_environment(study.spec)}
-        auth = {name: environ.get(name, "") for name in study.spec.api.auth.environment_names()}
-        self._redact = redactor([*auth.values(), *secrets_of(named)])
-        self._plan = build_plan(study, build_evaluators(study))
+        auths = [study.spec.api.auth, *(helper.auth for _, helper in helpers_of(study.spec))]
+        secrets = [environ.get(name, "") for auth in auths for name in auth.environment_names()]
+        self._redact = redactor([*secrets, *secrets_of(named)])
+        self._helpers = build_helpers(study, environ=environ, clock=clock)
+        self._plan = build_plan(study, build_evaluators(study, self._helpers))
         # What cannot be built fails here, before anything is spent.
         build_provider(study, environ=environ, clock=clock)
 
@@ -78,6 +81,7 @@ class RunnerFactory:
         """Free the connections."""
         if self._runner is not None:
             await self._runner.close()
+        await self._helpers.close()
 
 
 def build_plan(study: LoadedStudy, evaluators: Sequence[Evaluator] = ()) -> TrialPlan:
@@ -112,4 +116,5 @@ def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock
 
 def cost_bound(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> CostBound:
     """Return the most that calls of a study can cost."""
-    return CostBound(study, build_plan(study), build_prices(study, environ=environ, clock=clock))
+    scoring = ScoringBound(study, environ=environ, clock=clock)
+    return CostBound(study, build_plan(study), build_prices(study, environ=environ, clock=clock), scoring)

@@ -1,29 +1,29 @@
 """Builds what turns answers into metrics."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-from convergence_cluster.domain.identity import Json
+from convergence_cluster.bootstrap.helpers import Helpers
 from convergence_cluster.evaluators.asserting import AssertEvaluator, Grader
 from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.evaluators.custom import CustomEvaluator
 from convergence_cluster.evaluators.scripts import PythonGrader
-from convergence_cluster.spec.assertions import bare_type
+from convergence_cluster.spec.assertions import EMBEDDED, JUDGED, bare_type
 from convergence_cluster.spec.functions import ASSERT, ASSERTED, CUSTOM
 from convergence_cluster.spec.loading import LoadedStudy
-from convergence_cluster.spec.metrics import Metric
+from convergence_cluster.spec.metrics import Metric, every_assertion
 from convergence_cluster.trials.protocols import Evaluator
 
 _MEASURED = "measured"
-_OF_ASSERTION = ("value", "n", "threshold")
+_OF_ASSERTION = ("value", "n", "threshold", "votes", "grades", "against")
 
 
-def build_evaluators(study: LoadedStudy) -> list[Evaluator]:
+def build_evaluators(study: LoadedStudy, helpers: Helpers) -> list[Evaluator]:
     """Return what scores answers: one evaluator a metric, and the user's own for all of its metrics.
 
     Raises:
         SpecError: a Python file of the study cannot be loaded.
     """
-    graders = _graders(study)
+    graders = _graders(study, helpers)
     counting = [metric.name for metric in study.metrics if metric.function == ASSERT]
     evaluators: list[Evaluator] = []
     for metric in study.metrics:
@@ -56,21 +56,17 @@ def _asserting(
     )
 
 
-def _graders(study: LoadedStudy) -> Mapping[str, Grader]:
-    scripts = [each["value"] for each in _assertions(study) if bare_type(each["type"]) == "python"]
-    if not scripts:
-        return {}
-    python = PythonGrader(folder=study.directory, files=study.files)
-    for script in scripts:
-        python.load(script)
-    return {"python": python.grade}
-
-
-def _assertions(study: LoadedStudy) -> Iterator[Mapping[str, Json]]:
-    """Yield every assertion of a study: of its metrics and of its cases, those in sets too."""
-    given = [{"type": metric.function, **metric.options} for metric in study.metrics]
-    waiting = [*given, *(each for case in study.all_cases for each in case.asserts)]
-    while waiting:
-        each = waiting.pop()
-        yield each
-        waiting += each.get("assert", ())
+def _graders(study: LoadedStudy, helpers: Helpers) -> Mapping[str, Grader]:
+    graders: dict[str, Grader] = {}
+    if helpers.judge is not None:
+        graders[JUDGED] = helpers.judge.grade
+    if helpers.similarity is not None:
+        graders[EMBEDDED] = helpers.similarity.grade
+    asserted = every_assertion(study.metrics, study.all_cases)
+    scripts = [each["value"] for each in asserted if bare_type(each["type"]) == "python"]
+    if scripts:
+        python = PythonGrader(folder=study.directory, files=study.files)
+        for script in scripts:
+            python.load(script)
+        graders["python"] = python.grade
+    return graders

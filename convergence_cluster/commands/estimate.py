@@ -41,6 +41,9 @@ def describe(found: Estimate) -> list[str]:
     lines += [f"           {_model(each)}" for each in found.models[:_MAX_SHOWN]]
     if len(found.models) > _MAX_SHOWN:
         lines.append(f"           and {len(found.models) - _MAX_SHOWN} more")
+    if found.scoring_usd != 0.0:
+        most = "unknown" if found.scoring_usd is None else f"at most {usd(found.scoring_usd)}"
+        lines.append(f"scoring  {most} an answer, retries included, by evaluation.judge and evaluation.embeddings")
     return lines
 
 

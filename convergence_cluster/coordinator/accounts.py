@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
-from convergence_cluster.domain.journal import ArmRecord, LedgerEntry
+from convergence_cluster.domain.journal import SCORING, ArmRecord, LedgerEntry
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
 
 CACHED = "cached"
@@ -35,6 +35,9 @@ class Accounts:
         self.counts: Counter[str] = Counter()
         self.spent_usd = 0.0
         self.unknown_usd = 0.0
+        self.scoring_usd = 0.0
+        """The part of `spent_usd` that models took that help to score."""
+        self.n_unpriced_scorings = 0
         self.cached_usd = 0.0
         """What the answers from the cache would have cost; no part of `spent_usd`."""
         self.n_cached = 0
@@ -78,6 +81,8 @@ class Accounts:
                 continue
             self.spent_usd += entry.usd or 0.0
             self.unknown_usd += (entry.usd or 0.0) if entry.kind in _UNKNOWN else 0.0
+            self.scoring_usd += (entry.usd or 0.0) if entry.kind == SCORING else 0.0
+            self.n_unpriced_scorings += entry.usd is None and entry.kind == SCORING
             self.n_unpriced += entry.usd is None and entry.n_attempts > 0
 
     def count(self, outcome: CallOutcome, score: float | None) -> None:
@@ -129,9 +134,15 @@ class Accounts:
         )
 
 
-def settle_entry(outcome: CallOutcome, *, at_s: float) -> LedgerEntry:
-    """Return the ledger entry of a finished call."""
-    return LedgerEntry(
+def total_usd(outcome: CallOutcome) -> float | None:
+    """Return what a call and its scoring cost, as far as it is known; None: nothing of it is."""
+    known = [usd for usd in (outcome.cost_usd, outcome.scoring_usd) if usd is not None]
+    return sum(known) if known and not (outcome.cost_usd is None and outcome.scoring_usd == 0.0) else None
+
+
+def settle_entries(outcome: CallOutcome, *, at_s: float) -> list[LedgerEntry]:
+    """Return the ledger entries of a finished call: its own, and that of its scoring where there was any to pay."""
+    entry = LedgerEntry(
         key=outcome.call.key,
         n_attempts=outcome.n_attempts,
         usd=outcome.cost_usd if outcome.n_attempts else 0.0,
@@ -139,6 +150,10 @@ def settle_entry(outcome: CallOutcome, *, at_s: float) -> LedgerEntry:
         price_source=outcome.price_source,
         at_s=at_s,
     )
+    if outcome.scoring_usd == 0.0:
+        return [entry]
+    source = outcome.scoring_source
+    return [entry, replace(entry, n_attempts=0, usd=outcome.scoring_usd, kind=SCORING, price_source=source)]
 
 
 def unknown_entry(call: Call, *, n_attempts: int, usd: float | None, at_s: float) -> LedgerEntry:
@@ -148,7 +163,7 @@ def unknown_entry(call: Call, *, n_attempts: int, usd: float | None, at_s: float
 
 def corrected_entry(call: Call, *, at_s: float) -> LedgerEntry:
     """Return the ledger entry that takes back what was booked when one attempt of a call was given up."""
-    usd = -call.reserved_usd if call.reserved_usd > 0.0 else None
+    usd = -call.most_usd if call.most_usd > 0.0 else None
     return LedgerEntry(key=call.key, n_attempts=-1, usd=usd, kind="corrected", at_s=at_s)
 
 

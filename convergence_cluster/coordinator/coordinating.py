@@ -9,7 +9,8 @@ from convergence_cluster.coordinator.accounts import (
     Accounts,
     corrected_entry,
     is_finished,
-    settle_entry,
+    settle_entries,
+    total_usd,
     unknown_entry,
 )
 from convergence_cluster.coordinator.observing import Observer
@@ -50,6 +51,7 @@ class Coordinator:
         bound_usd: Callable[[Configuration, int], float],
         clock: Clock,
         parallelism: int,
+        scoring_usd: Callable[[int], float] = lambda _: 0.0,
         on_absorbed: Callable[["Coordinator"], None] = lambda _: None,
     ) -> None:
         self.study = study
@@ -66,6 +68,7 @@ class Coordinator:
         self._order = order
         self._budget = budget
         self._bound_usd = bound_usd
+        self._scoring_usd = scoring_usd
         self._clock = clock
         self._target = order.window(parallelism)
         self._on_absorbed = on_absorbed
@@ -145,10 +148,15 @@ class Coordinator:
         self._journal.record_arms(self.accounts.changed_arms())
 
     def call(self, arm: ArmId, case: int, configuration: Configuration, *, repeat: int = 0) -> Call:
-        """Return the work order of one call, with the most that one attempt may cost."""
-        bound_usd = self._bound_usd(configuration, case)
+        """Return the work order of one call, with the most that one attempt and its scoring may cost."""
         return Call(
-            study=self.study, arm=arm, case=case, repeat=repeat, configuration=configuration, reserved_usd=bound_usd
+            study=self.study,
+            arm=arm,
+            case=case,
+            repeat=repeat,
+            configuration=configuration,
+            reserved_usd=self._bound_usd(configuration, case),
+            scoring_usd=self._scoring_usd(case),
         )
 
     # What else comes of calls that others make
@@ -158,10 +166,11 @@ class Coordinator:
         if self._on_wire.pop(call.key, None) is None:
             return None
         self._backlog.appendleft(call)
+        self._budget.settle(
+            reserved_usd=call.reserved_usd, n_attempts=n_attempts, usd=usd, scoring_usd=call.scoring_usd
+        )
         if not n_attempts:
-            self._budget.release(call.reserved_usd)
             return None
-        self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=n_attempts, usd=usd)
         return unknown_entry(call, n_attempts=n_attempts, usd=usd, at_s=self._clock.now_s())
 
     def book_late(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
@@ -172,7 +181,7 @@ class Coordinator:
             return ()
         now_s = self._clock.now_s()
         entries = [corrected_entry(outcome.call, at_s=now_s)] if was_booked else []
-        entries += [] if is_accepted else [settle_entry(outcome, at_s=now_s)]
+        entries += [] if is_accepted else settle_entries(outcome, at_s=now_s)
         for entry in entries:
             self._budget.restore(usd=entry.usd or 0.0, calls=entry.n_attempts)
         return entries
@@ -244,9 +253,11 @@ class Coordinator:
         if self._budget.refusal(0.0) is StopReason.BUDGET_TIME and not self.is_stopping:
             self.stop(StopReason.BUDGET_TIME)
         affordable = []
-        while self._backlog and not self.is_stopping and self._budget.reserve(self._backlog[0].reserved_usd):
-            call = self._backlog.popleft()
-            self._on_wire[call.key] = call
+        while self._backlog and not self.is_stopping:
+            call = self._backlog[0]
+            if not self._budget.reserve(call.reserved_usd, scoring_usd=call.scoring_usd):
+                break
+            self._on_wire[call.key] = self._backlog.popleft()
             affordable.append(call)
         if affordable:
             self._executor.submit(affordable)
@@ -255,7 +266,7 @@ class Coordinator:
         if self.is_stopping:
             return self.stop_reason
         if self._backlog:
-            return self._budget.refusal(self._backlog[0].reserved_usd)
+            return self._budget.refusal(self._backlog[0].most_usd)
         if decision is None:
             raise ConvergenceError("the search waits for calls although none is under way; please report this")
         return decision
@@ -310,11 +321,14 @@ class Coordinator:
             call = self._on_wire.pop(outcome.call.key)
             if is_finished(outcome):
                 finished.append(outcome)
+            self._budget.settle(
+                reserved_usd=call.reserved_usd,
+                n_attempts=outcome.n_attempts,
+                usd=total_usd(outcome),
+                scoring_usd=call.scoring_usd,
+            )
             if is_finished(outcome) or outcome.n_attempts:
-                self._budget.settle(reserved_usd=call.reserved_usd, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
-                entries.append(settle_entry(outcome, at_s=now_s))
-            else:
-                self._budget.release(call.reserved_usd)
+                entries += settle_entries(outcome, at_s=now_s)
             if outcome.halts:
                 self.last_error = outcome.error
                 self.stop(StopReason.PROVIDER)

@@ -46,5 +46,5 @@ class Observer:
             kind=OutcomeKind.OK if outcome.is_scored else outcome.kind,
             score=self.score(outcome),
             objectives=tuple(outcome.metrics[name] for name in self._watched) if outcome.is_scored else (),
-            cost=1.0 if outcome.cost_usd is None else outcome.cost_usd,
+            cost=1.0 if outcome.cost_usd is None else outcome.cost_usd + (outcome.scoring_usd or 0.0),
         )

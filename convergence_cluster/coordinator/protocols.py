@@ -82,16 +82,15 @@ class Journal(Protocol):
 class Budget(Protocol):
     """The caps of a study. Thread-safe: retries reserve from the same one."""
 
-    def reserve(self, usd: float) -> bool:
-        """Set aside one attempt of at most `usd`; False: a cap would be exceeded, and nothing changed."""
+    def reserve(self, usd: float, *, scoring_usd: float = 0.0) -> bool:
+        """Set aside one attempt of at most `usd` and its scoring; False: a cap would be exceeded, nothing changed."""
         ...
 
-    def release(self, usd: float) -> None:
-        """Give back the reservation of an attempt that was never sent."""
-        ...
+    def settle(self, *, reserved_usd: float, n_attempts: int, usd: float | None, scoring_usd: float = 0.0) -> None:
+        """Book what a call cost in all, in place of `reserved_usd` for each of its attempts and of `scoring_usd`.
 
-    def settle(self, *, reserved_usd: float, n_attempts: int, usd: float | None) -> None:
-        """Book what a call cost in all, in place of the reservations of `reserved_usd` of each of its attempts."""
+        Without any attempt, and with None for the cost, it gives back the reservation of one that was never sent.
+        """
         ...
 
     def restore(self, *, usd: float, calls: int, time_s: float = 0.0) -> None:

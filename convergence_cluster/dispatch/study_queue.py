@@ -172,7 +172,7 @@ class StudyQueue:
             self._starts[key] += was_begun
             if was_begun:
                 self._booked.add((task, key))
-            usd = call.reserved_usd if call.reserved_usd > 0.0 else None
+            usd = call.most_usd if call.most_usd > 0.0 else None
             self._give_back(sent, call, n_attempts=int(was_begun), usd=usd if was_begun else 0.0)
         sent.is_done = True
 

@@ -21,7 +21,7 @@ MAX_BYTES: Final = 1_000_000
 """Of one task."""
 MAX_CALLS: Final = 100
 """In one task."""
-_APART = frozenset({"call", "kind", "metrics", "usage"})
+_APART = frozenset({"call", "kind", "metrics", "clamped", "usage"})
 _DEFAULTS: Final = {field.name: field.default for field in fields(CallOutcome) if field.name not in _APART}
 """Fields of an outcome that are JSON as they are."""
 
@@ -71,7 +71,7 @@ def encode_task(task: Task) -> dict[str, Json]:
         "digest": task.digest,
         "attempt": task.attempt,
         "arms": {str(call.arm): dict(call.configuration) for call in task.calls},
-        "calls": [[call.arm, call.case, call.repeat, call.reserved_usd] for call in task.calls],
+        "calls": [[call.arm, call.case, call.repeat, call.reserved_usd, call.scoring_usd] for call in task.calls],
     }
 
 
@@ -101,7 +101,7 @@ def decode_task(message: object) -> Task:
 
 def encode_keys(calls: Sequence[Call]) -> str:
     """Return the calls of a task as the text that its registration keeps."""
-    return json.dumps([[*call.key, call.reserved_usd] for call in calls], separators=(",", ":"))
+    return json.dumps([[*call.key, call.most_usd] for call in calls], separators=(",", ":"))
 
 
 def decode_keys(text: str) -> dict[CallKey, float]:
@@ -176,26 +176,40 @@ def _count(document: Mapping[str, Json], name: str) -> int:
 
 def _call(study: StudyId, given: Json, arms: Mapping[str, Json]) -> Call:
     match given:
-        case [int(arm), int(case), int(repeat), int() | float() as usd] if case >= 0 and repeat >= 0:
+        case [int(arm), int(case), int(repeat), int() | float() as usd, int() | float() as scoring_usd] if (
+            case >= 0 and repeat >= 0
+        ):
             configuration = arms.get(str(arm))
         case _:
-            raise WireError(f"a call is [arm, case, repeat, USD]; this is {str(given)[:100]!r}")
-    if not isinstance(configuration, Mapping) or not math.isfinite(usd) or usd < 0.0:
+            raise WireError(f"a call is [arm, case, repeat, USD, USD of scoring]; this is {str(given)[:100]!r}")
+    is_bounded = all(math.isfinite(bound) and bound >= 0.0 for bound in (usd, scoring_usd))
+    if not isinstance(configuration, Mapping) or not is_bounded:
         raise WireError(f"call {given[:3]} has no configuration, or no sound bound on its cost")
     return Call(
-        study=study, arm=ArmId(arm), case=case, repeat=repeat, configuration=configuration, reserved_usd=float(usd)
+        study=study,
+        arm=ArmId(arm),
+        case=case,
+        repeat=repeat,
+        configuration=configuration,
+        reserved_usd=float(usd),
+        scoring_usd=float(scoring_usd),
     )
 
 
 def _outcome_document(outcome: CallOutcome) -> Json:
     """Return every field that is not at its default."""
-    document: dict[str, Json] = {"call": [*outcome.call.key, outcome.call.reserved_usd], "kind": outcome.kind.value}
+    call = outcome.call
+    document: dict[str, Json] = {
+        "call": [*call.key, call.reserved_usd, call.scoring_usd],
+        "kind": outcome.kind.value,
+    }
     for name, default in _DEFAULTS.items():
         value = getattr(outcome, name)
         if value != default:
             document[name] = value
-    if outcome.metrics:
-        document["metrics"] = dict(outcome.metrics)
+    for name in ("metrics", "clamped"):
+        if mapping := getattr(outcome, name):
+            document[name] = dict(mapping)
     if outcome.usage is not None:
         document["usage"] = asdict(outcome.usage)
     return document
@@ -203,13 +217,22 @@ def _outcome_document(outcome: CallOutcome) -> Json:
 
 def _outcome(study: StudyId, given: Json) -> CallOutcome:
     try:
-        arm, case, repeat, usd = given["call"]
-        call = Call(study=study, arm=ArmId(arm), case=case, repeat=repeat, configuration={}, reserved_usd=usd)
+        arm, case, repeat, usd, scoring_usd = given["call"]
+        call = Call(
+            study=study,
+            arm=ArmId(arm),
+            case=case,
+            repeat=repeat,
+            configuration={},
+            reserved_usd=usd,
+            scoring_usd=scoring_usd,
+        )
         usage = given.get("usage")
         return CallOutcome(
             call=call,
             kind=OutcomeKind(given["kind"]),
             metrics=given.get("metrics", {}),
+            clamped=given.get("clamped", {}),
             usage=None if usage is None else Usage(**usage),
             **{name: given[name] for name in _DEFAULTS if name in given},
         )

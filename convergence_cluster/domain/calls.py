@@ -52,6 +52,13 @@ class Call:
     configuration: Configuration
     reserved_usd: float = 0.0
     """What the budget set aside for one attempt; the settled cost takes its place."""
+    scoring_usd: float = 0.0
+    """What it set aside, once, for the models that help to score the answer."""
+
+    @property
+    def most_usd(self) -> float:
+        """Return what one attempt and the scoring of its answer can cost at most."""
+        return self.reserved_usd + self.scoring_usd
 
     @property
     def key(self) -> tuple[ArmId, int, int]:
@@ -128,6 +135,10 @@ class CallOutcome:
     cost_usd: float | None = None
     """None: unknown price. Includes every attempt that was billed."""
     price_source: str | None = None
+    scoring_usd: float | None = 0.0
+    """What judges and other models took that helped to score; beside `cost_usd`. None: unknown price."""
+    scoring_source: str | None = None
+    """Whose word their prices are."""
     usage: Usage | None = None
     n_attempts: int = 0
     """An answer from the cache counts as one, so that caps hold as if it had been paid for."""

@@ -53,6 +53,10 @@ class Stopped:
 Event: TypeAlias = Asked | Told | Calibrated | Resumed | Stopped
 
 
+SCORING = "scoring"
+"""The kind of a ledger entry for models that helped to score a call's answer."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LedgerEntry:
     """Money: what one call cost, or may have cost. Append-only; the spend is the sum over all but `cached` entries."""
@@ -62,9 +66,9 @@ class LedgerEntry:
     usd: float | None
     """None: no price is known."""
     kind: str
-    """`settled`: what the answer cost. `unknown`: a crash hid the outcome, booked at the reserved maximum. `corrected`:
-    an `unknown` one taken back, for the outcome came to light. `cached`: what an answer from the cache would have cost;
-    it was not paid, and counts against the caps all the same."""
+    """`settled`: what the answer cost. `scoring`: what judging it cost. `unknown`: a crash hid the outcome, booked at
+    the reserved maximum. `corrected`: an `unknown` one taken back, for the outcome came to light. `cached`: what an
+    answer from the cache would have cost; it was not paid, and counts against the caps all the same."""
     price_source: str | None = None
     at_s: float = 0.0
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError
-from convergence_cluster.domain.identity import Configuration, Json
+from convergence_cluster.domain.identity import Configuration, Json, digest
 from convergence_cluster.evaluators.assertions import CHECKS, GRADED, WITHOUT_VALUE
 from convergence_cluster.evaluators.expectations import expected_under
 from convergence_cluster.evaluators.rendering import rendered, scope_of
@@ -27,7 +27,11 @@ class Subject:
     @property
     def scope(self) -> Mapping[str, Json]:
         """What templates see."""
-        return scope_of(self.case, self.configuration, output=self.answer.text)
+        return scope_of(self.case)
+
+    def key(self, assertion: Mapping[str, Json]) -> str:
+        """Identify one assertion on one answer."""
+        return digest([self.case.id, dict(self.configuration), dict(assertion), self.answer.text])
 
 
 Grader: TypeAlias = Callable[[Subject, Json, Mapping[str, Json]], Awaitable[float]]

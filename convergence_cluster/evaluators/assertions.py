@@ -160,7 +160,7 @@ CHECKS: Mapping[str, Check] = {
 }
 """What needs the answer alone."""
 
-GRADED = frozenset({"rouge-n", "bleu", "python"})
+GRADED = frozenset({"rouge-n", "bleu", "python", "llm-rubric", "similar"})
 """Types whose score lies between 0 and 1; a threshold makes it 1 from there on, else 0."""
 
 WITHOUT_VALUE = frozenset({"is-json", "contains-json", "is-xml", "contains-xml", "is-refusal", "latency", "cost"})

@@ -22,7 +22,7 @@ def is_json(answer: str, is_valid: Callable[[Json], bool]) -> bool:
 
 def contains_json(answer: str, is_valid: Callable[[Json], bool]) -> bool:
     """Say whether some object or list in the answer is valid."""
-    return any(is_valid(value) for value in _json_values(answer))
+    return any(is_valid(value) for value in json_values(answer))
 
 
 def is_xml(answer: str, required: Json) -> bool:
@@ -42,7 +42,8 @@ def contains_xml(answer: str, required: Json) -> bool:
     return any(is_xml(found[0], required) for found in _ELEMENT.finditer(answer))
 
 
-def _json_values(answer: str) -> Iterator[Json]:
+def json_values(answer: str) -> Iterator[Json]:
+    """Yield every JSON object and list in a text that is not inside another."""
     position = 0
     while (found := re.compile(r"[{\[]").search(answer, position)) is not None:
         try:

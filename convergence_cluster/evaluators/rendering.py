@@ -9,7 +9,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.errors import PermanentError
-from convergence_cluster.domain.identity import Configuration, Json
+from convergence_cluster.domain.identity import Json
 
 
 def _as_text(value: object) -> object:
@@ -20,10 +20,17 @@ def _as_text(value: object) -> object:
 _ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=StrictUndefined, finalize=_as_text, autoescape=False)
 
 
-def scope_of(case: TestCase, configuration: Configuration, **more: Json) -> Mapping[str, Json]:
-    """Return what a template sees: the input's keys, and `case`, `params`, `expected` beside them."""
+def scope_of(case: TestCase) -> Mapping[str, Json]:
+    """Return what a template sees: the input's keys, and `case`, `vars`, `expected` beside them."""
     own = {"id": case.id, "input": case.input, "metadata": case.metadata, "expected": case.expected}
-    return {**case.input, "vars": case.input, "case": own, "params": configuration, "expected": case.expected, **more}
+    return {**case.input, "vars": case.input, "case": own, "expected": case.expected}
+
+
+def insertion_bytes(case: TestCase) -> int:
+    """Return more than the length of what one `{{ }}` can insert."""
+    return len(
+        json.dumps([case.id, case.input, case.metadata, case.expected], ensure_ascii=False, default=str).encode()
+    )
 
 
 def rendered(value: Json, scope: Mapping[str, Json]) -> Json:

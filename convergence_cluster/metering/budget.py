@@ -41,9 +41,12 @@ class Budget:
         self._aside_calls = 0
         self._aside_units = 0
 
-    def reserve(self, usd: float = 0.0) -> bool:
-        """Set aside one attempt of at most `usd`; False: it does not fit or the time is over, and nothing changed."""
-        units = _units(usd)
+    def reserve(self, usd: float = 0.0, *, scoring_usd: float = 0.0) -> bool:
+        """Set aside one attempt of at most `usd`, and what scoring it may take.
+
+        False: it does not fit or the time is over, and nothing changed.
+        """
+        units = _units(usd) + _units(scoring_usd)
         with self._lock:
             if self._refusal(units) is not None:
                 return False
@@ -51,19 +54,29 @@ class Budget:
             self._reserved_calls += 1
             return True
 
-    def release(self, usd: float = 0.0) -> None:
+    def release(self, usd: float = 0.0, *, scoring_usd: float = 0.0) -> None:
         """Give back the reservation of one attempt that was never sent."""
-        self.settle(reserved_usd=usd, n_attempts=0, usd=0.0, n_reserved=1)
+        self.settle(reserved_usd=usd, n_attempts=0, usd=0.0, n_reserved=1, scoring_usd=scoring_usd)
 
-    def settle(self, *, reserved_usd: float, n_attempts: int, usd: float | None, n_reserved: int | None = None) -> None:
+    def settle(
+        self,
+        *,
+        reserved_usd: float,
+        n_attempts: int,
+        usd: float | None,
+        n_reserved: int | None = None,
+        scoring_usd: float = 0.0,
+    ) -> None:
         """Book what a call cost in place of its reservations.
 
         `reserved_usd` is the reservation of each attempt and `n_reserved` how many were made (default: as many as were
-        sent, at least one). `usd` is the cost of all attempts; None: no price is known, so nothing is booked.
+        sent, at least one). `scoring_usd` was reserved for scoring. `usd` is the cost of all attempts and of scoring;
+        None: no price is known, so nothing is booked.
         """
         n_released = max(n_attempts, 1) if n_reserved is None else n_reserved
         with self._lock:
-            self._reserved_units = max(0, self._reserved_units - n_released * _units(reserved_usd))
+            freed_units = n_released * _units(reserved_usd) + _units(scoring_usd)
+            self._reserved_units = max(0, self._reserved_units - freed_units)
             self._reserved_calls = max(0, self._reserved_calls - n_released)
             self._spent_units += _units(usd or 0.0)
             self._calls += n_attempts

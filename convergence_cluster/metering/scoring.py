@@ -1,26 +1,35 @@
 """What scoring one answer took, and what its reader should know."""
 
+from convergence_cluster.metering.prices import Cost
+
+_ROUNDING = 1e-6
+
 
 class Scoring:
     """Filled by the evaluators of one call."""
 
-    __slots__ = ("clamped", "n_calls", "sources", "usd")
+    __slots__ = ("clamped", "n_asked", "n_unpriced", "sources", "usd")
 
     def __init__(self) -> None:
         self.usd = 0.0
-        """What helping models were paid."""
-        self.n_calls = 0
+        """What helping models took."""
+        self.n_asked = 0
         """How often they were asked."""
+        self.n_unpriced = 0
+        """How often of these nobody knows the price."""
         self.sources: set[str] = set()
         """Whose word the prices are."""
         self.clamped: dict[str, float] = {}
         """Metrics whose value was outside of [0, 1], as it was."""
 
-    def charge(self, usd: float, source: str) -> None:
-        """Add the price of one answered attempt."""
-        self.usd += usd
-        self.n_calls += 1
-        self.sources.add(source)
+    def charge(self, cost: Cost | None) -> None:
+        """Add the cost of one attempt; None: unknown."""
+        self.n_asked += 1
+        if cost is None:
+            self.n_unpriced += 1
+        else:
+            self.usd += cost.usd
+            self.sources.add(cost.source)
 
     def clamp(self, metric: str, value: float) -> float:
         """Return the value within [0, 1], noting one that was outside by more than rounding."""
@@ -28,6 +37,3 @@ class Scoring:
         if abs(inside - value) > _ROUNDING:
             self.clamped[metric] = value
         return inside
-
-
-_ROUNDING = 1e-6

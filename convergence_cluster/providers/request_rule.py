@@ -63,11 +63,11 @@ class MessageBuilder:
         query: Mapping[str, Json] | None = None if self._query is None else self._query(scope)
         body: Json = None if self._body is None else self._body(scope)
         if self._merge is not None:
-            own = body if isinstance(body, Mapping) else scope["case"]["input"]
+            own = body if isinstance(body, Mapping) else scope["input"]
             more, body = self._merge({**own, **scope["params"]})
             query = {**more, **(query or {})}
         elif self._is_merged:
-            merged = {**scope["case"]["input"], **scope["params"]}
+            merged = {**scope["input"], **scope["params"]}
             query, body = (merged, None) if self._is_bodiless else (None, merged)
         headers = {name: str(value) for name, value in self._headers(scope).items()}
         url = str(self._url(scope))

@@ -13,7 +13,8 @@ from convergence_cluster.domain.errors import PermanentError, SpecError
 from convergence_cluster.domain.identity import Configuration, Json
 
 Scope: TypeAlias = Mapping[str, Json]
-"""What a template sees: `params`, the configuration, and `case`, the input's keys beside `id`, `input`, `metadata`."""
+"""What a template sees: `params`, the configuration; `case`, the input's keys beside `id`, `input`, `metadata`; and
+`input`, the input alone, as one of its keys may be `input` too."""
 
 Render: TypeAlias = Callable[[Scope], Json]
 
@@ -56,6 +57,7 @@ def scope_of(configuration: Configuration, case: TestCase) -> Scope:
     """Return what a template sees of one call."""
     return {
         "params": configuration,
+        "input": case.input,
         "case": {"id": case.id, "input": case.input, "metadata": case.metadata, **case.input},
     }
 

@@ -91,6 +91,10 @@ def spending(report: StudyReport) -> str:
     if spend.n_cached_calls:
         worth = f", worth {usd(spend.cached_usd)}" if spend.cached_usd else ""
         parts.append(f"{spend.n_cached_calls:,} of the calls answered from the cache{worth}")
+    if spend.scoring_usd:
+        parts.append(f"{usd(spend.scoring_usd)} of it for scoring")
+    if spend.n_unpriced_scorings:
+        parts.append(f"the scoring of {counted(spend.n_unpriced_scorings, 'answer')} of unknown price not included")
     if spend.unknown_usd:
         parts.append(f"{usd(spend.unknown_usd)} of it is the most that calls lost in a crash can have cost")
     return ", ".join(parts)

@@ -63,6 +63,9 @@ class Spend:
     n_unpriced_calls: int = 0
     unknown_usd: float = 0.0
     """The part of `usd` booked at the reserved maximum, because a crash hid the outcome."""
+    scoring_usd: float = 0.0
+    """The part of `usd` that models took that help to score."""
+    n_unpriced_scorings: int = 0
     n_cached_calls: int = 0
     """The part of `n_calls` that the cache answered."""
     cached_usd: float = 0.0

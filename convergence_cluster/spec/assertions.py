@@ -38,9 +38,15 @@ _COMPARED: Final = (
 )
 _SHAPED: Final = ("is-json", "contains-json", "is-xml", "contains-xml", "is-refusal", "word-count")
 _TIMED: Final = ("latency", "cost")
-_WRITTEN: Final = ("python",)
+_WRITTEN: Final = ("python", "llm-rubric")
 
-TYPES: Final = (*_COMPARED, *_SHAPED, *_TIMED, *_WRITTEN, SET)
+JUDGED: Final = "llm-rubric"
+"""The type that `evaluation.judge` decides."""
+
+EMBEDDED: Final = "similar"
+"""The type that `evaluation.embeddings` decides."""
+
+TYPES: Final = (*_COMPARED, *_SHAPED, *_TIMED, *_WRITTEN, EMBEDDED, SET)
 """Every type, without the `not-` forms."""
 
 _INSTEAD: Final = {
@@ -50,6 +56,11 @@ _INSTEAD: Final = {
     "contains-html": "expected contains-xml, or regex",
     "is-sql": "expected a check of your own as type: python",
     "contains-sql": "expected a check of your own as type: python",
+    "g-eval": "expected llm-rubric, with the criteria as value",
+    "factuality": "expected llm-rubric, with what must be true as value",
+    "model-graded-closedqa": "expected llm-rubric, with the criterion as value",
+    "model-graded-factuality": "expected llm-rubric, with what must be true as value",
+    "answer-relevance": "expected llm-rubric, with what is relevant as value",
     "perplexity": "the answers carry no log probabilities",
     "perplexity-score": "the answers carry no log probabilities",
     "select-best": "configurations are compared by their scores, not within a case",
@@ -146,12 +157,18 @@ def script_source(value: str) -> str:
 
 def files_of(asserts: Sequence[Mapping[str, Json]]) -> Iterator[str]:
     """Yield the name of every file that assertions in their normal form mention."""
-    for each in asserts:
+    for each in every(asserts):
         values = each.get("value")
         for value in values if isinstance(values, list) else [values]:
             if isinstance(value, str) and value.startswith(FILE):
                 yield file_name(value)
-        yield from files_of(each.get("assert", ()))
+
+
+def every(asserts: Sequence[Mapping[str, Json]]) -> Iterator[Mapping[str, Json]]:
+    """Yield assertions in their normal form, those in sets too."""
+    for each in asserts:
+        yield each
+        yield from every(each.get("assert", ()))
 
 
 def file_name(value: str) -> str:
@@ -166,7 +183,8 @@ def _unit(kind: str) -> str:
 def value_problem(bare: str, value: Json) -> str | None:
     """Return what is wrong with what a type compares with, or None."""
     if bare in _WRITTEN and not isinstance(value, str):
-        return f"required for {bare}: an expression, a function's body, or {FILE}NAME.py"
+        what = "what a good answer is" if bare == JUDGED else f"an expression, a function's body, or {FILE}NAME.py"
+        return f"required for {bare}: {what}"
     if not isinstance(value, str) or value.startswith(FILE):
         return None
     try:

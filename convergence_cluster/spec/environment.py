@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.schema_api import REFERENCE, ApiSection, endpoint_problem
+from convergence_cluster.spec.schema_auth import Auth
+from convergence_cluster.spec.schema_helper import HelperSection
 from convergence_cluster.spec.schema_job import StepSection
 
 
@@ -59,15 +61,30 @@ def job_steps(api: ApiSection) -> Iterator[tuple[tuple[str, ...], StepSection]]:
 
 def needed_environment(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], str, str]]:
     """Yield for each environment variable that calls need: the key that names it, its name, what it is for."""
-    for name in spec.api.auth.environment_names():
-        key = next(k for k in type(spec.api.auth).model_fields if getattr(spec.api.auth, k) == name)
-        yield ("api", "auth", key), name, "the secret for calls"
+    yield from _of_auth(("api", "auth"), spec.api.auth)
     for key, name in spec.api.tls.environment_names():
         yield ("api", "tls", key), name, "a certificate, a key or its password"
     endpoints: dict[tuple[str, ...], str] = {("api", "endpoint"): spec.api.endpoint or ""}
+    for path, helper in helpers_of(spec):
+        yield from _of_auth((*path, "auth"), helper.auth)
+        endpoints[*path, "endpoint"] = helper.endpoint
     endpoints |= {("api", "models", key, "endpoint"): model.endpoint for key, model in (spec.api.models or {}).items()}
     endpoints |= {("api", *path, "url"): step.url for path, step in job_steps(spec.api)}
     for path, endpoint in endpoints.items():
         for match in REFERENCE.finditer(endpoint):
             if match.group(2) is None:
                 yield path, match.group(1), "a part of the URL"
+
+
+def helpers_of(spec: StudySpec) -> Iterator[tuple[tuple[str, ...], HelperSection]]:
+    """Yield every model that helps, with the key it stands under."""
+    evaluation = spec.evaluation
+    for name, helper in (("judge", evaluation.judge), ("embeddings", evaluation.embeddings)):
+        if helper is not None:
+            yield ("evaluation", name), helper
+
+
+def _of_auth(path: tuple[str, ...], auth: Auth) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    for name in auth.environment_names():
+        key = next(k for k in type(auth).model_fields if getattr(auth, k) == name)
+        yield (*path, key), name, "the secret for calls"

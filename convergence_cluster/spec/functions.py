@@ -39,6 +39,8 @@ ASSERTED: Final = (
     "rouge-n",
     "bleu",
     "python",
+    "llm-rubric",
+    "similar",
 )
 """Types of assertions that may stand alone as a metric; each also with `not-` before it."""
 
@@ -48,6 +50,7 @@ _ALIASES: Final = {
     "similarity": "levenshtein",
     "token_ratio": "token_sort",
     "assert_set": ASSERT,
+    "llm_judge": "llm_rubric",
 }
 
 

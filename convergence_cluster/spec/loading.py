@@ -15,7 +15,7 @@ from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
 from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
 from convergence_cluster.spec.document import Document, parse
-from convergence_cluster.spec.environment import needed_environment
+from convergence_cluster.spec.environment import helpers_of, needed_environment
 from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator, find_function
 from convergence_cluster.spec.files import Row, read_document, read_value
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
@@ -30,6 +30,7 @@ _PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
 _CATEGORICAL: Final = ParameterKind.CATEGORICAL
 _NOT_IDENTITY: Final = {"budget", "output", "legacy", "society", "weave", "agent", "rate_limiting"}
 _NOT_IDENTITY_OF_API: Final = {"description", "auth", "tls", "rate", "prices", "cache"}
+_NOT_IDENTITY_OF_HELPER: Final = {"auth", "rate", "prices", "timeout_seconds", "max_retries"}
 _NOT_IDENTITY_OF_EXECUTION: Final = {"parallel_workers", "max_retries"}
 
 
@@ -153,6 +154,8 @@ def study_digest(
     execution = _without(optimization.get("execution", {}), _NOT_IDENTITY_OF_EXECUTION)
     document["optimization"] = {**optimization, "execution": execution}
     document["evaluation"] = _without(document["evaluation"], {"test_cases"})
+    for path, _ in helpers_of(spec):
+        document["evaluation"][path[-1]] = _without(document["evaluation"][path[-1]], _NOT_IDENTITY_OF_HELPER)
     asserts = {case.id: case.asserts for case in cases if case.asserts}
     return digest(
         {

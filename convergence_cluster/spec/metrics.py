@@ -1,14 +1,14 @@
 """Which metrics a study has: names, weights, directions, and who computes each."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import Direction, Objective
-from convergence_cluster.spec.assertions import bare_type
+from convergence_cluster.spec.assertions import EMBEDDED, JUDGED, bare_type, every
 from convergence_cluster.spec.functions import ASSERT, ASSERTED, function_of
 from convergence_cluster.spec.problems import Problem, suggestion
 from convergence_cluster.spec.schema_evaluation import EvaluationSection, MetricSection
@@ -43,6 +43,7 @@ _LOWER: Final = {
     "usd",
 }
 _HIGHER: Final = {"efficiency", "score", "quality", "accuracy", "savings"}
+_BY_EXPECTED: Final = {"length", "numeric", "exact", "contains"}
 _INFERRED: Final = {"quality", "accuracy"}
 _PATH: Final = ("evaluation", "metrics")
 
@@ -82,9 +83,11 @@ def to_metrics(
         if name in metrics:
             problems.append(Problem(path=path, message=f"the same metric as {name}; expected it once"))
         if function is None:
-            problems.append(Problem(path=path, message=_nobody(name, given)))
-        elif given.function is None and function not in {"measured", "custom"}:
+            problems.append(Problem(path=path, message=_nobody(name)))
+        elif given.function is None and function in _BY_EXPECTED:
             notes.append(f"{'.'.join(path)}: no function given; scored by {function}, by the shape of `expected`")
+        if bare_type(function or "") == JUDGED and given.rubric is None and given.value is None:
+            problems.append(Problem(path=(*path, "rubric"), message="required for llm_judge: what a good answer is"))
         if function == "custom" and not has_evaluator:
             message = "function custom needs evaluation.custom_evaluator with the module that computes it"
             problems.append(Problem(path=path, message=message))
@@ -99,6 +102,7 @@ def to_metrics(
             scale=(given.threshold or given.budget_per_call) if direction is Direction.MINIMIZE else None,
             options=_options(function, given),
         )
+    problems += _helper_problems(evaluation, metrics.values(), cases or ())
     notes += _assertion_notes(metrics.values(), cases or ())
     for name in _bounded(evaluation):
         metrics.setdefault(name, _watched(name))
@@ -153,13 +157,13 @@ def _direction(name: str, given: MetricSection) -> Direction:
 def _function(name: str, given: MetricSection, cases: Sequence[TestCase] | None, *, has_evaluator: bool) -> str | None:
     if given.function is not None:
         return function_of(given.function)
-    if given.asserts is not None:
-        return ASSERT
+    if given.asserts is not None or (given.type == "llm_judge" and (given.rubric is not None or not has_evaluator)):
+        return JUDGED if given.asserts is None else ASSERT
     if name in MEASURED:
         return "measured"
     if has_evaluator:
         return "custom"
-    if name not in _INFERRED or given.type == "llm_judge":
+    if name not in _INFERRED:
         return None
     return "exact" if cases is None else _by_expected(name, cases)
 
@@ -167,8 +171,33 @@ def _function(name: str, given: MetricSection, cases: Sequence[TestCase] | None,
 def _options(function: str | None, given: MetricSection) -> Mapping[str, Json]:
     """Return what the function is told; a threshold is a pass mark only to assertions."""
     options = given.options()
+    if (rubric := options.pop("rubric", None)) is not None:
+        options["value"] = rubric
     is_assertion = function == ASSERT or bare_type(function or "") in ASSERTED
     return options if is_assertion else {key: value for key, value in options.items() if key != "threshold"}
+
+
+def _helper_problems(
+    evaluation: EvaluationSection, metrics: Iterable[Metric], cases: Sequence[TestCase]
+) -> list[Problem]:
+    """Return which model is missing that something is decided by."""
+    used = {bare_type(each["type"]) for each in every_assertion(metrics, cases)}
+    missing = []
+    if JUDGED in used and evaluation.judge is None:
+        message = "required by llm_judge and llm-rubric: the endpoint and the model that judges"
+        missing.append(Problem(path=("evaluation", "judge"), message=message))
+    if EMBEDDED in used and evaluation.embeddings is None:
+        message = "required by similar: the endpoint and the model of the embeddings"
+        missing.append(Problem(path=("evaluation", "embeddings"), message=message))
+    return missing
+
+
+def every_assertion(metrics: Iterable[Metric], cases: Iterable[TestCase]) -> Iterator[Mapping[str, Json]]:
+    """Yield every assertion of a study: of its metrics, in their own words, and of its cases; those in sets too."""
+    for metric in metrics:
+        yield from every([{"type": metric.function, **metric.options}])
+    for case in cases:
+        yield from every(case.asserts)
 
 
 def _assertion_notes(metrics: Iterable[Metric], cases: Sequence[TestCase]) -> list[str]:
@@ -208,7 +237,5 @@ def _by_expected(name: str, cases: Sequence[TestCase]) -> str | None:
     return None
 
 
-def _nobody(name: str, given: MetricSection) -> str:
-    if given.type == "llm_judge":
-        return "type llm_judge is not computed yet; expected evaluation.custom_evaluator, or a function"
+def _nobody(name: str) -> str:
     return f"nobody computes this metric; give it a function, or a custom_evaluator{suggestion(name, MEASURED)}"

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.assertions import Assertion, bare_type, value_problem
 from convergence_cluster.spec.functions import function_problem
+from convergence_cluster.spec.schema_helper import EmbeddingsSection, JudgeSection
 from convergence_cluster.spec.section import (
     LATER,
     Count,
@@ -86,8 +87,8 @@ class MetricSection(Section):
     """How it is computed; `docs/evaluators.md` lists the functions. Default: measured for built-in names, `assert`
     where there are assertions, else the custom evaluator."""
     threshold: Positive | None = None
-    """Lower is better: the value whose utility is 1/2. Of `assert`, `rouge-n`, `bleu` and `python` the pass mark: 1
-    from there on, else 0. Else no effect on the score."""
+    """Lower is better: the value whose utility is 1/2. Of `assert`, `rouge-n`, `bleu`, `python`, `llm_judge` and
+    `similar` the pass mark: 1 from there on, else 0. Else no effect on the score."""
     budget_per_call: Positive | None = None
     """As `threshold`, in USD, for costs."""
     asserts: Annotated[tuple[Assertion, ...], OneOrMore] | None = Field(default=None, alias="assert")
@@ -96,6 +97,14 @@ class MetricSection(Section):
     """What every answer is compared with. Default: each case's own `expected`."""
     n: Count | None = None
     """Words a piece, for `rouge-n`. Default: 1."""
+    rubric: Text | None = None
+    """What a good answer is, for `llm_judge`; a template over the case's input, or `file://NAME`."""
+    votes: Count | None = None
+    """How often the judge is asked for one answer. Default: as `evaluation.judge` says."""
+    grades: Annotated[int, Field(ge=2, le=100)] | None = None
+    """The judge grades from 1 to this. Default: as `evaluation.judge` says."""
+    against: Literal["expected"] | None = None
+    """The judge compares the answer with the expected one, in both orders: 1 is better, 1/2 as good, 0 worse."""
     ignore_case: bool | None = None
     """Compare text without regard to case. Default: no for `exact` and `regex`, yes for other text."""
     mode: Literal["any", "all"] | None = None
@@ -135,7 +144,8 @@ class MetricSection(Section):
     def _is_possible(self) -> "MetricSection":
         if self.min is not None and self.max is not None and self.min > self.max:
             raise at("min", f"min {self.min} is above max {self.max}")
-        problem = None if self.function is None else value_problem(bare_type(self.function), self.value)
+        written = self.value if self.rubric is None else self.rubric
+        problem = None if self.function is None else value_problem(bare_type(self.function), written)
         if problem is not None:
             raise at("value", problem)
         return self
@@ -202,6 +212,10 @@ class EvaluationSection(Section):
     `total_tokens`, `success_rate`."""
     custom_evaluator: CustomEvaluator = Field(default_factory=CustomEvaluator)
     """A Python function that scores answers."""
+    judge: JudgeSection | None = None
+    """The model that grades answers for `type: llm_judge` and assertions `llm-rubric`."""
+    embeddings: EmbeddingsSection | None = None
+    """The model that compares answers by meaning for assertions `similar`: `/v1/embeddings` as OpenAI has it."""
     constraints: Mapping[str, Constraint] = Field(default_factory=dict)
     """Bounds by metric that the recommended configuration must keep."""
 

@@ -137,6 +137,8 @@ def _detail(outcome: CallOutcome, configuration: str | None) -> str:
         "metrics": outcome.metrics or None,
         "clamped": outcome.clamped or None,
         "reserved_usd": call.reserved_usd or None,
+        "set_aside_usd": call.scoring_usd or None,
+        "scoring": None if outcome.scoring_usd == 0.0 else [outcome.scoring_usd, outcome.scoring_source],
         "usage": None if usage is None else _COUNTS(usage),
         "waited_s": outcome.waited_s or None,
         "is_cached": outcome.is_cached or None,
@@ -159,6 +161,7 @@ def decode_call(
     study, arm, case, repeat, _, kind, latency_s, cost_usd, n_attempts, finished_at_s, _ = row
     get = detail.get
     usage = get("usage")
+    scoring_usd, scoring_source = get("scoring") or (0.0, None)
     return CallOutcome(
         call=Call(
             study=StudyId(study),
@@ -167,6 +170,7 @@ def decode_call(
             repeat=repeat,
             configuration=detail["configuration"] if "configuration" in detail else configurations[arm],
             reserved_usd=get("reserved_usd", 0.0),
+            scoring_usd=get("set_aside_usd", 0.0),
         ),
         kind=_KINDS[kind],
         metrics=get("metrics") or {},
@@ -174,6 +178,8 @@ def decode_call(
         latency_s=latency_s,
         cost_usd=cost_usd,
         price_source=get("price_source"),
+        scoring_usd=scoring_usd,
+        scoring_source=scoring_source,
         usage=None if usage is None else _usage(usage),
         n_attempts=n_attempts,
         waited_s=get("waited_s", 0.0),

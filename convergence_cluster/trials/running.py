@@ -85,9 +85,9 @@ class TrialRunner:
                 answer = error.answer
                 cost = self._cost(call, answer)
             cut = None if answer is None else _KINDS.get(answer.finish)
-            return self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
-        outcome = self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics)
-        return replace(outcome, clamped=scoring.clamped) if scoring.clamped else outcome
+            outcome = self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
+            return _with_scoring(outcome, scoring)
+        return _with_scoring(self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics), scoring)
 
     async def close(self) -> None:
         """Free the provider's connections, and the cache."""
@@ -176,7 +176,7 @@ class TrialRunner:
             waited_s=tally.waited_s,
             error=None if error is None else str(error),
             halts=_halts(error),
-            is_passing=answer is None and isinstance(error, TransientError),
+            is_passing=isinstance(error, TransientError),
             finished_at_s=self._clock.now_s(),
         )
         if answer is None:
@@ -231,6 +231,17 @@ def _settled(call: Call, tally: Tally, answer: Answer | None, cost: Cost | None)
         bound_usd = call.reserved_usd + unknown_usd
         return (bound_usd, _AT_MOST) if bound_usd > 0.0 else (None, None)
     return cost.usd + unknown_usd, cost.source
+
+
+def _with_scoring(outcome: CallOutcome, scoring: Scoring) -> CallOutcome:
+    if not scoring.clamped and not scoring.n_asked:
+        return outcome
+    return replace(
+        outcome,
+        clamped=scoring.clamped,
+        scoring_usd=None if scoring.n_unpriced else scoring.usd,
+        scoring_source=", ".join(sorted(scoring.sources)) or None,
+    )
 
 
 def _kind_of(error: PermanentError | TransientError) -> OutcomeKind:

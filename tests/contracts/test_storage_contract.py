@@ -90,6 +90,7 @@ outcomes_of = st.builds(
         repeat=small,
         configuration=configuration,
         reserved_usd=real,
+        scoring_usd=real,
     ),
     kind=st.sampled_from(OutcomeKind),
     metrics=st.dictionaries(text, real, max_size=3),
@@ -97,6 +98,8 @@ outcomes_of = st.builds(
     latency_s=st.none() | real,
     cost_usd=st.none() | real,
     price_source=st.none() | text,
+    scoring_usd=st.none() | st.floats(0.001, 9.0),
+    scoring_source=st.none() | text,
     usage=st.none() | usages,
     n_attempts=small,
     waited_s=real,
@@ -141,6 +144,7 @@ def with_study(study: StudyId, made: CallOutcome) -> CallOutcome:
         repeat=call.repeat,
         configuration=call.configuration,
         reserved_usd=call.reserved_usd,
+        scoring_usd=call.scoring_usd,
     )
     return CallOutcome(
         call=own, **{name: getattr(made, name) for name in CallOutcome.__dataclass_fields__ if name != "call"}

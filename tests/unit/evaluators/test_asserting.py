@@ -101,8 +101,8 @@ def test_an_assertion_holds_and_its_opposite_does_not(kind: str, value: Json, an
     assert value_of([{**assertion, "type": f"not-{kind}"}], answer) == pytest.approx(1 - score)
 
 
-def test_every_type_is_tried_here() -> None:
-    assert {kind for kind, *_ in CHECKED} | {"latency", "cost", "assert-set"} == set(TYPES)
+def test_every_type_is_tried_here_or_with_the_judge() -> None:
+    assert {kind for kind, *_ in CHECKED} | {"latency", "cost", "assert-set", "llm-rubric", "similar"} == set(TYPES)
 
 
 def test_latency_and_cost_are_those_of_the_answer() -> None:

@@ -139,3 +139,17 @@ def test_a_budget_without_caps_refuses_nothing() -> None:
 
     assert all(cap.reserve(1e6) for _ in range(100))
     assert cap.remaining.usd is None
+
+
+def test_scoring_is_set_aside_once_however_often_a_call_is_tried() -> None:
+    limit = budget(usd=1.0)
+
+    assert limit.reserve(0.2, scoring_usd=0.5)
+    assert limit.reserve(0.2)
+    assert not limit.reserve(0.2)
+    limit.settle(reserved_usd=0.2, n_attempts=2, usd=0.3, scoring_usd=0.5)
+
+    assert (limit.spent_usd, limit.reserved_usd, limit.calls) == (0.3, 0.0, 2)
+    assert limit.reserve(0.2, scoring_usd=0.5)
+    limit.release(0.2, scoring_usd=0.5)
+    assert limit.reserved_usd == 0.0

@@ -53,6 +53,17 @@ def test_without_templates_the_configuration_is_merged_over_the_case() -> None:
     assert transport.url == "https://api.example.com/v1"
 
 
+def test_a_field_of_the_input_may_be_called_input() -> None:
+    transport = MemoryTransport()
+    provider = GenericProvider(
+        transport=transport, endpoint=Endpoint(url="https://api.example.com/v1"), clock=FixedClock()
+    )
+
+    asyncio.run(provider.send(request({"model": "e"}, {"input": ["a", "b"]})))
+
+    assert transport.sent == {"input": ["a", "b"], "model": "e"}
+
+
 def test_a_get_without_templates_puts_them_into_the_query() -> None:
     transport = MemoryTransport()
 
