@@ -1,7 +1,7 @@
 """Builds the adapter for a study's API, filled with what the study says."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from convergence_cluster.bootstrap.dialects import chat_format, completed_url, provider_kind
@@ -24,6 +24,7 @@ from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.firecrawl import firecrawl
 from convergence_cluster.providers.functions import FunctionProvider
 from convergence_cluster.providers.generic import GenericProvider
+from convergence_cluster.providers.headroom import Headroom
 from convergence_cluster.providers.http import Endpoint, HttpTransport, Transport
 from convergence_cluster.providers.jobs import JobFormat, JobProvider
 from convergence_cluster.providers.proxies import proxy_of
@@ -85,8 +86,16 @@ def default_fields(study: LoadedStudy) -> Mapping[str, Json]:
     return {} if wire is None else wire.defaults
 
 
-def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Provider:
+def build_provider(
+    study: LoadedStudy,
+    *,
+    environ: Mapping[str, str],
+    clock: Clock,
+    on_exhausted: Callable[[float], None] = lambda _: None,
+) -> Provider:
     """Return the provider of a study; for `api.models`, one that routes by the parameter `model`.
+
+    `on_exhausted` hears for how many seconds an answer's rate headers leave no room for another call.
 
     Raises:
         SpecError: a template or path of the study is not valid, or the endpoint names a variable that is not set.
@@ -105,7 +114,8 @@ def build_provider(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clo
     urls = [api.endpoint] if api.endpoint else [model.endpoint for model in (api.models or {}).values()]
     proxy_url = proxy_of(resolve_endpoint(urls[0], environ), environ)
     tls = _tls(study, environ)
-    transport = HttpTransport(clock=clock, environ=environ, tls=tls, proxy_url=proxy_url)
+    http = HttpTransport(clock=clock, environ=environ, tls=tls, proxy_url=proxy_url)
+    transport = Headroom(http, clock=clock, on_exhausted=on_exhausted)
 
     def build(endpoint: str) -> Provider:
         return build_site(

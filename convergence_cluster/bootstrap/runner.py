@@ -53,12 +53,13 @@ class RunnerFactory:
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
         rate = self._study.spec.api.rate
+        limiter = RateLimiter(rpm=rate.rpm, tpm=rate.tpm, concurrency=rate.concurrency)
         self._runner = TrialRunner(
             self._plan,
-            provider=build_provider(self._study, environ=self._environ, clock=self._clock),
+            provider=build_provider(self._study, environ=self._environ, clock=self._clock, on_exhausted=limiter.pause),
             prices=build_prices(self._study, environ=self._environ, clock=self._clock),
             meter=self._meter,
-            limiter=RateLimiter(rpm=rate.rpm, tpm=rate.tpm, concurrency=rate.concurrency),
+            limiter=limiter,
             clock=self._clock,
             jitter=random.SystemRandom().random,
             cache=build_cache(
