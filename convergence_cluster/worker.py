@@ -13,6 +13,7 @@ from celery import Celery, bootsteps, signals
 from celery.worker.consumer import Consumer
 
 from convergence_cluster.bootstrap.environment import read_environment
+from convergence_cluster.bootstrap.surroundings import ClusterSurroundings
 from convergence_cluster.bootstrap.worker_runtime import WorkerRuntime, WorkerSettings
 from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app
 from convergence_cluster.dispatch.connections import Names, connect
@@ -122,6 +123,7 @@ def _start(sender: Any, **_: object) -> None:
         WorkerSettings(concurrency=concurrency, lease_s=settings.lease_s, max_task_s=settings.max_task_s),
         environ=environ,
         clock=SystemClock(),
+        open_surroundings=lambda holds: ClusterSurroundings(settings, environ=environ, holds=holds),
     )
     runtime.start()
     _running[:] = [runtime]

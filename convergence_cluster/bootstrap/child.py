@@ -4,7 +4,7 @@ import os
 import sys
 
 from convergence_cluster.bootstrap.caching import local_store
-from convergence_cluster.bootstrap.runner import RunnerFactory
+from convergence_cluster.bootstrap.runner import Alone, RunnerFactory
 from convergence_cluster.dispatch.in_child import ChildEnd
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.metering.retry import silence_stamina
@@ -18,7 +18,7 @@ def main() -> None:
     study = unpack(order)
     clock = SystemClock()
     store = local_store(os.environ, clock)
-    factory = RunnerFactory(study, environ=os.environ, meter=end, clock=clock, open_store=store)
+    factory = RunnerFactory(study, environ=os.environ, meter=end, clock=clock, surroundings=Alone(open_store=store))
     end.serve(
         open_runner=factory.open,
         close_runner=factory.close,

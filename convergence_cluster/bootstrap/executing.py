@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 
 from convergence_cluster.bootstrap.caching import local_store
-from convergence_cluster.bootstrap.runner import RunnerFactory
+from convergence_cluster.bootstrap.runner import Alone, RunnerFactory
 from convergence_cluster.coordinator.protocols import Executor
 from convergence_cluster.dispatch.in_child import ChildExecutor
 from convergence_cluster.dispatch.in_process import InProcessExecutor
@@ -24,5 +24,5 @@ def build_executor(study: LoadedStudy, *, environ: Mapping[str, str], meter: Met
     if parallelism >= _MANY and os.name == "posix":
         return ChildExecutor(_MODULE, pack(study), environ=environ, meter=meter)
     store = local_store(environ, clock)
-    factory = RunnerFactory(study, environ=environ, meter=meter, clock=clock, open_store=store)
+    factory = RunnerFactory(study, environ=environ, meter=meter, clock=clock, surroundings=Alone(open_store=store))
     return InProcessExecutor(open_runner=factory.open, close_runner=factory.close, parallelism=parallelism)

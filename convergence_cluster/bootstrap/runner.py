@@ -2,8 +2,8 @@
 
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from convergence_cluster.bootstrap.caching import OpenStore, build_cache
 from convergence_cluster.bootstrap.helpers import ScoringBound, build_helpers
@@ -19,8 +19,42 @@ from convergence_cluster.metering.retry import RetryPolicy
 from convergence_cluster.spec.environment import helpers_of, needed_environment, resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.telemetry import redactor, secrets_of
-from convergence_cluster.trials.protocols import Evaluator, Meter
+from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
+
+
+class Surroundings(Protocol):
+    """What the calls of a study share with those of others."""
+
+    @property
+    def open_store(self) -> OpenStore | None:
+        """What opens the store of remembered answers, or None where calls are not remembered."""
+        ...
+
+    def limiter(self, study: LoadedStudy) -> Limiter:
+        """Return what paces a study's calls."""
+        ...
+
+    def guarded(self, study: LoadedStudy, provider: Provider) -> Provider:
+        """Return the provider behind what protects it."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alone:
+    """A study with a process of its own: its limits are nobody else's."""
+
+    open_store: OpenStore | None = None
+
+    def limiter(self, study: LoadedStudy) -> Limiter:
+        """Return what paces a study's calls."""
+        rate = study.spec.api.rate
+        return RateLimiter(rpm=rate.rpm, tpm=rate.tpm, concurrency=rate.concurrency)
+
+    def guarded(self, study: LoadedStudy, provider: Provider) -> Provider:
+        """Return the provider as it is."""
+        del study
+        return provider
 
 
 class RunnerFactory:
@@ -33,13 +67,13 @@ class RunnerFactory:
         environ: Mapping[str, str],
         meter: Meter,
         clock: Clock,
-        open_store: OpenStore | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
         self._study = study
         self._environ = environ
         self._meter = meter
         self._clock = clock
-        self._open_store = open_store
+        self._around = surroundings or Alone()
         self._runner: TrialRunner | None = None
         named = {name: environ.get(name, "") for _, name, _ in needed_environment(study.spec)}
         auths = [study.spec.api.auth, *(helper.auth for _, helper in helpers_of(study.spec))]
@@ -52,18 +86,18 @@ class RunnerFactory:
 
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
-        rate = self._study.spec.api.rate
-        limiter = RateLimiter(rpm=rate.rpm, tpm=rate.tpm, concurrency=rate.concurrency)
+        limiter = self._around.limiter(self._study)
+        provider = build_provider(self._study, environ=self._environ, clock=self._clock, on_exhausted=limiter.pause)
         self._runner = TrialRunner(
             self._plan,
-            provider=build_provider(self._study, environ=self._environ, clock=self._clock, on_exhausted=limiter.pause),
+            provider=self._around.guarded(self._study, provider),
             prices=build_prices(self._study, environ=self._environ, clock=self._clock),
             meter=self._meter,
             limiter=limiter,
             clock=self._clock,
             jitter=random.SystemRandom().random,
             cache=build_cache(
-                self._study, self._open_store, environ=self._environ, redact=self._redact, clock=self._clock
+                self._study, self._around.open_store, environ=self._environ, redact=self._redact, clock=self._clock
             ),
         )
         return self._run

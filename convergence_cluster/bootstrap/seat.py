@@ -9,6 +9,7 @@ import structlog
 from convergence_cluster.bootstrap.sitting import Sitting, SittingRounds, StudySitting
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.rounds import POLL_S
+from convergence_cluster.dispatch.allowance import Allowance
 from convergence_cluster.dispatch.celery_app import PRIORITIES
 from convergence_cluster.dispatch.study_queue import StudyQueue
 from convergence_cluster.domain.clock import Clock
@@ -47,7 +48,6 @@ class Seat:
 
     def open_executor(self, study: LoadedStudy, budget: Budget) -> StudyQueue:
         """Return the study's queue, which has taken over what an earlier coordinator sent."""
-        del budget
         document = pack(study)
         content = json.dumps(document)
         self.queue = StudyQueue(
@@ -57,6 +57,12 @@ class Seat:
             parallelism=study.spec.optimization.execution.parallel_workers,
             priority=PRIORITIES[self._record.priority.value],
             token=self._token,
+            allowance=Allowance(
+                study=self.study,
+                budget=budget,
+                parallelism=study.spec.optimization.execution.parallel_workers,
+                clock=self._clock,
+            ),
         )
         self._on_queue(self.queue)
         return self.queue

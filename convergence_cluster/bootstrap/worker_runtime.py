@@ -5,16 +5,19 @@ import json
 import os
 import secrets
 import socket
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import structlog
 
-from convergence_cluster.bootstrap.runner import RunnerFactory
+from convergence_cluster.bootstrap.runner import RunnerFactory, Surroundings
+from convergence_cluster.bootstrap.shipped_code import with_code
 from convergence_cluster.dispatch.connections import BrokerAway
 from convergence_cluster.dispatch.holding import Hold, Holds, current_hold
 from convergence_cluster.dispatch.reporter import Reporter
@@ -49,7 +52,13 @@ class WorkerRuntime:
     """One for a process. `run` is called by any number of threads; all calls run on one loop."""
 
     def __init__(
-        self, board: WorkerBoard, settings: WorkerSettings, *, environ: Mapping[str, str], clock: Clock
+        self,
+        board: WorkerBoard,
+        settings: WorkerSettings,
+        *,
+        environ: Mapping[str, str],
+        clock: Clock,
+        open_surroundings: Callable[[Holds], Surroundings],
     ) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self._board = board
@@ -59,7 +68,10 @@ class WorkerRuntime:
         self.holds = Holds(
             board, clock=clock, lease_s=settings.lease_s, worker=self.worker, n_slots=settings.concurrency
         )
+        self._open_surroundings = open_surroundings
+        self._around: Surroundings | None = None
         self._reporter = Reporter(board, worker=self.worker)
+        self._folder = tempfile.TemporaryDirectory(prefix="convergence-")
         self._loop = asyncio.new_event_loop()
         self._slots = asyncio.Semaphore(settings.concurrency)
         self._runners: OrderedDict[str, asyncio.Task[tuple[RunnerFactory, RunCall]]] = OrderedDict()
@@ -86,6 +98,7 @@ class WorkerRuntime:
             self._board.leave(self.worker)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._threads[0].join(5.0)
+        self._folder.cleanup()
 
     def run(self, message: object) -> str:
         """Run a task to its end and return what became of it. A message that is no task of ours executes nothing."""
@@ -176,7 +189,11 @@ class WorkerRuntime:
 
     async def _open(self, content: str) -> tuple[RunnerFactory, RunCall]:
         study = await asyncio.to_thread(self._fetch, content)
-        factory = RunnerFactory(study, environ=self._environ, meter=_Meter(self._board), clock=self._clock)
+        if self._around is None:
+            self._around = self._open_surroundings(self.holds)
+        factory = RunnerFactory(
+            study, environ=self._environ, meter=_Meter(self._board), clock=self._clock, surroundings=self._around
+        )
         return factory, await factory.open()
 
     def _fetch(self, content: str) -> LoadedStudy:
@@ -186,7 +203,7 @@ class WorkerRuntime:
         document = json.loads(text)
         if digest(document) != content:
             raise ConvergenceError("the content of the study is not what the coordinator sent; it was changed")
-        return unpack(document)
+        return with_code(unpack(document), Path(self._folder.name))
 
     def _close(self, opened: "asyncio.Task[tuple[RunnerFactory, RunCall]]") -> None:
         async def close() -> None:
@@ -226,7 +243,7 @@ class _Meter:
         if hold is None or hold.is_lost:
             return False
         try:
-            return self._board.take_attempt(hold.task.rpartition(":")[0], usd)
+            return self._board.take_attempt(hold.task, hold.owner, usd)
         except BrokerAway:
             return False
 

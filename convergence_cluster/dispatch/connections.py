@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import redis
+import redis.asyncio
+import redis.asyncio.sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, RedisError
 from redis.retry import Retry
@@ -43,16 +45,32 @@ def connect(url: str, *, sentinel_master: str | None = None) -> redis.Redis:
         ConvergenceError: the URL is not one of Redis.
     """
     check_url(url)
-    options: dict[str, Any] = {
-        "socket_timeout": _TIMEOUT_S,
-        "socket_connect_timeout": _CONNECT_S,
-        "socket_keepalive": True,
-        "health_check_interval": 10,
-        "retry": Retry(NoBackoff(), 1),
-    }
-    if url.startswith("sentinel://"):
-        return _through_sentinel(url, sentinel_master, options)
-    return redis.Redis.from_url(url, **options)
+    options = {**_options(), "retry": Retry(NoBackoff(), 1)}
+    if not url.startswith("sentinel://"):
+        return redis.Redis.from_url(url, **options)
+    hosts, password, database = _sentinels(url, sentinel_master)
+    sentinel = Sentinel(hosts, socket_timeout=_CONNECT_S)  # type: ignore[no-untyped-call]  # redis has no type for it
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]  # nor for this
+        sentinel_master or "", db=database, password=password, **options
+    )
+    return client
+
+
+def connect_async(url: str, *, sentinel_master: str | None = None) -> "redis.asyncio.Redis":
+    """Return a client for one asyncio loop that connects when it is first used.
+
+    Raises:
+        ConvergenceError: the URL is not one of Redis.
+    """
+    check_url(url)
+    if not url.startswith("sentinel://"):
+        return redis.asyncio.Redis.from_url(url, **_options())
+    hosts, password, database = _sentinels(url, sentinel_master)
+    sentinel = redis.asyncio.sentinel.Sentinel(hosts, socket_timeout=_CONNECT_S)  # type: ignore[no-untyped-call]  # as above
+    client: redis.asyncio.Redis = sentinel.master_for(
+        sentinel_master or "", db=database, password=password, **_options()
+    )
+    return client
 
 
 def check_url(url: str) -> None:
@@ -88,7 +106,16 @@ def reaching() -> Iterator[None]:
         raise BrokerAway(f"Redis does not answer ({type(error).__name__}: {error})") from error
 
 
-def _through_sentinel(url: str, master: str | None, options: dict[str, Any]) -> redis.Redis:
+def _options() -> dict[str, Any]:
+    return {
+        "socket_timeout": _TIMEOUT_S,
+        "socket_connect_timeout": _CONNECT_S,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+
+
+def _sentinels(url: str, master: str | None) -> tuple[list[tuple[str, int]], str | None, int]:
     if not master:
         raise ConvergenceError(
             "CONVERGENCE_BROKER_URL names sentinels; CONVERGENCE_SENTINEL_MASTER must name the master"
@@ -96,7 +123,4 @@ def _through_sentinel(url: str, master: str | None, options: dict[str, Any]) -> 
     parts = [urlsplit(each) for each in url.split(";") if each]
     password = next((unquote(part.password) for part in parts if part.password), None)
     database = next((int(part.path.strip("/")) for part in parts if part.path.strip("/").isdigit()), 0)
-    hosts = [(part.hostname or "", part.port or 26379) for part in parts]
-    sentinel = Sentinel(hosts, socket_timeout=_CONNECT_S)  # type: ignore[no-untyped-call]  # redis has no type for it
-    client: redis.Redis = sentinel.master_for(master, db=database, password=password, **options)  # type: ignore[no-untyped-call]  # nor for this
-    return client
+    return [(part.hostname or "", part.port or 26379) for part in parts], password, database

@@ -27,6 +27,16 @@ class Registration:
     calls: Mapping[CallKey, float]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TaskState:
+    """Where a task is."""
+
+    name: str
+    """`missing`, `waiting` to be begun, `held`, or `expired`."""
+    n_extra: int
+    """Attempts beyond its calls' first that its worker took."""
+
+
 class CoordinatorBoard:
     """For one thread.
 
@@ -76,12 +86,12 @@ class CoordinatorBoard:
         revoked = self._run("REVOKE", [self._fence, self._index, self._tasks], [self._token, *tasks])
         return {task.decode() for task in revoked}
 
-    def inspect(self, tasks: Sequence[str]) -> dict[str, str]:
-        """Return the state of each task: `missing`, `waiting` to be begun, `held`, or `expired`."""
+    def inspect(self, tasks: Sequence[str]) -> dict[str, TaskState]:
+        """Return the state of each task."""
         if not tasks:
             return {}
-        states = self._run("INSPECT", [self._tasks], tasks)
-        return dict(zip(tasks, (state.decode() for state in states), strict=True))
+        found = iter(self._run("INSPECT", [self._tasks], tasks))
+        return {task: TaskState(name=next(found).decode(), n_extra=int(next(found))) for task in tasks}
 
     def registered(self, study: str) -> list[Registration]:
         """Return the unfinished tasks of a study that earlier coordinators sent."""
@@ -125,9 +135,14 @@ class CoordinatorBoard:
         n_workers, n_slots = self._run("SLOTS", list(self._workers), [])
         return int(n_workers), int(n_slots)
 
-    def grant(self, study: str, n_attempts: int, *, usd: float) -> int:
-        """Change what is set aside for retries by some attempts of at most `usd` each; return how many are left."""
-        return int(self._run("GRANT", [self._fence, f"{self._allowance}{study}"], [self._token, n_attempts, repr(usd)]))
+    def grant(self, study: str, n_attempts: int, *, usd: float) -> tuple[int, bool]:
+        """Change what is set aside for retries by some attempts of at most `usd` each.
+
+        Returns how many are left, and whether there was any such thing before.
+        """
+        keys = [self._fence, f"{self._allowance}{study}"]
+        left, was_there = self._run("GRANT", keys, [self._token, n_attempts, repr(usd)])
+        return int(left), bool(was_there)
 
     def withdraw(self, study: str) -> None:
         """Set nothing aside any more."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
+from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard, TaskState
 from convergence_cluster.dispatch.fairness import DeficitRoundRobin
 from convergence_cluster.dispatch.study_queue import StudyQueue
 from convergence_cluster.dispatch.wire import Task, WireError, decode_report
@@ -94,8 +94,10 @@ class Dispatcher:
         if self._taken or self._over:
             self.board.drop(self._taken, tasks=self._over)
         self._taken, self._over = [], []
-        for study in [study for study, queue in self.queues.items() if queue.is_closed]:
-            del self.queues[study]
+        for queue in [queue for queue in self.queues.values() if queue.is_closed]:
+            if queue.allowance is not None:
+                queue.allowance.withdraw(self.board)
+            del self.queues[queue.study]
 
     def send(self) -> int:
         """Send what may be sent, fairly; return how many calls."""
@@ -112,6 +114,9 @@ class Dispatcher:
                 n_calls += n
                 room -= n
         self._publish()
+        for queue in self.queues.values():
+            if queue.allowance is not None and not queue.is_closed:
+                queue.allowance.tend(self.board)
         return n_calls
 
     def reap(self) -> None:
@@ -156,19 +161,19 @@ class Dispatcher:
             queue = self.queues.get(task.study)
             if queue is None or task.id not in queue.tasks:
                 del self._unsent[task.id]
-            elif states[task.id] == "missing":
+            elif states[task.id].name == "missing":
                 self.board.register(queue.study, queue.digest, [task], content=queue.content)
 
-    def _present(self, states: Mapping[str, str], now_s: float) -> set[str] | None:
+    def _present(self, states: Mapping[str, TaskState], now_s: float) -> set[str] | None:
         """Return what lies in the queue, where some task has waited long enough to ask."""
         for queue in self.queues.values():
             for task, sent in queue.tasks.items():
-                if states.get(task) == "waiting" and now_s - sent.sent_at_s > self.waiting_s:
+                if task in states and states[task].name == "waiting" and now_s - sent.sent_at_s > self.waiting_s:
                     return self.publisher.present()
         return None
 
-    def _judge(self, queue: StudyQueue, task: str, state: str, present: set[str] | None, now_s: float) -> None:
-        sent = queue.tasks[task]
+    def _judge(self, queue: StudyQueue, task: str, found: TaskState, present: set[str] | None, now_s: float) -> None:
+        sent, state = queue.tasks[task], found.name
         is_missing = state == "missing" or (
             state == "waiting"
             and present is not None
@@ -178,7 +183,7 @@ class Dispatcher:
         if state == "expired":
             self.n_lost_leases += 1
             log.warning("lease.lost", study=queue.study, task=task, calls=len(sent.calls))
-            queue.give_up(task, was_begun=True)
+            queue.give_up(task, was_begun=True, n_extra=found.n_extra)
         elif not is_missing:
             sent.missing_since_s = None
         elif sent.missing_since_s is None:

@@ -95,7 +95,7 @@ INSPECT: Final = (
     + """
 local states = {}
 for i = 1, #ARGV do
-  local task = redis.call('HMGET', KEYS[1] .. ARGV[i], 'attempt', 'owner', 'until')
+  local task = redis.call('HMGET', KEYS[1] .. ARGV[i], 'attempt', 'owner', 'until', 'extra')
   local state = 'missing'
   if task[1] then
     state = 'waiting'
@@ -104,12 +104,16 @@ for i = 1, #ARGV do
       if tonumber(task[3]) <= now then state = 'expired' end
     end
   end
-  states[i] = state
+  states[2 * i - 1] = state
+  states[2 * i] = tonumber(task[4] or '0')
 end
 return states
 """
 )
-"""KEYS prefix of tasks; ARGV task*. Returns the state of each: missing, waiting, held or expired."""
+"""KEYS prefix of tasks; ARGV task*.
+
+Returns for each its state (missing, waiting, held or expired) and how many attempts beyond the calls' first it took.
+"""
 
 BEAT: Final = (
     _NOW
@@ -141,18 +145,24 @@ return {n, total}
 TAKE: Final = """
 if tonumber(redis.call('HGET', KEYS[1], 'attempts') or '0') < 1 then return 0 end
 if tonumber(redis.call('HGET', KEYS[1], 'usd') or '0') + 1e-12 < tonumber(ARGV[1]) then return 0 end
+if redis.call('HGET', KEYS[2], 'owner') ~= ARGV[2] then return 0 end
 redis.call('HINCRBY', KEYS[1], 'attempts', -1)
+redis.call('HINCRBY', KEYS[2], 'extra', 1)
 return 1
 """
-"""KEYS allowance of a study; ARGV bound in USD. Takes one attempt beyond a call's first, if its bound fits."""
+"""KEYS allowance of a study, task; ARGV bound in USD, owner. Takes an attempt beyond a call's first, if it fits."""
 
 GRANT: Final = (
     _FENCE
     + """
+local was_there = redis.call('EXISTS', KEYS[2])
 local left = tonumber(redis.call('HGET', KEYS[2], 'attempts') or '0') + tonumber(ARGV[2])
 if left < 0 then left = 0 end
 redis.call('HSET', KEYS[2], 'attempts', string.format('%.0f', left), 'usd', ARGV[3])
-return left
+return {left, was_there}
 """
 )
-"""KEYS fence, allowance of a study; ARGV token, change in attempts, bound of each in USD. Returns what is left."""
+"""KEYS fence, allowance of a study; ARGV token, change in attempts, bound of each in USD.
+
+Returns what is left, and whether there was anything before.
+"""

@@ -4,6 +4,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from convergence_cluster.dispatch.allowance import Allowance
 from convergence_cluster.dispatch.coordinator_board import Registration
 from convergence_cluster.dispatch.wire import Report, Task
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
@@ -47,6 +48,8 @@ class Sent:
     calls: dict[CallKey, Call]
     """Those without an outcome."""
     sent_at_s: float
+    n_extra: int = 0
+    """Attempts beyond the first of those of its calls that came back."""
     missing_since_s: float | None = None
     """Since when neither the broker nor the board knows it."""
     is_published: bool = False
@@ -68,8 +71,8 @@ class StudyQueue:
     tasks: dict[str, Sent] = field(default_factory=dict)
     lost: list[Lost] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
-    n_extra_attempts: int = 0
-    """Attempts beyond the first of calls that came back since this was last set to 0."""
+    allowance: Allowance | None = None
+    """None: workers make no second attempt."""
     _inbox: list[CallOutcome] = field(default_factory=list)
     _under_way: dict[CallKey, str] = field(default_factory=dict)
     _adopted: dict[CallKey, str] = field(default_factory=dict)
@@ -85,6 +88,8 @@ class StudyQueue:
     def submit(self, calls: Sequence[Call]) -> None:
         """Queue calls; those that an earlier coordinator sent are under way already."""
         for call in calls:
+            if self.allowance is not None:
+                self.allowance.note(call.reserved_usd)
             task = self._adopted.pop(call.key, None)
             if task is not None and task in self.tasks:
                 self.tasks[task].calls[call.key] = call
@@ -165,15 +170,23 @@ class StudyQueue:
             for call in list(sent.calls.values()):
                 self._give_back(sent, call, n_attempts=0, usd=0.0)
 
-    def give_up(self, task: str, *, was_begun: bool) -> None:
-        """Take back the calls of a task whose worker is gone; they may have been paid for if it `was_begun`."""
+    def give_up(self, task: str, *, was_begun: bool, n_extra: int = 0) -> None:
+        """Take back the calls of a task whose worker is gone; they may have been paid for if it `was_begun`.
+
+        `n_extra`: attempts beyond the calls' first that it took, those of calls that came back included.
+        """
         sent = self.tasks[task]
+        n_more = max(0, n_extra - sent.n_extra)
         for key, call in list(sent.calls.items()):
             self._starts[key] += was_begun
             if was_begun:
                 self._booked.add((task, key))
-            usd = call.most_usd if call.most_usd > 0.0 else None
-            self._give_back(sent, call, n_attempts=int(was_begun), usd=usd if was_begun else 0.0)
+            n_attempts = int(was_begun) + n_more
+            self._spend_extra(n_more, call)
+            n_more = 0
+            most_usd = n_attempts * call.reserved_usd + (call.scoring_usd if n_attempts else 0.0)
+            usd = most_usd if most_usd > 0.0 or not n_attempts else None
+            self._give_back(sent, call, n_attempts=n_attempts, usd=usd)
         sent.is_done = True
 
     def revoked(self, task: str) -> None:
@@ -202,7 +215,9 @@ class StudyQueue:
             return
         sent = self.tasks[holder]
         call = sent.calls[key]
-        self.n_extra_attempts += max(0, outcome.n_attempts - 1)
+        n_extra = max(0, outcome.n_attempts - 1)
+        sent.n_extra += n_extra
+        self._spend_extra(n_extra, call)
         if outcome.kind is OutcomeKind.SKIPPED:
             self._give_back(sent, call, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
             return
@@ -219,6 +234,10 @@ class StudyQueue:
         del sent.calls[call.key]
         del self._under_way[call.key]
         self.lost.append(Lost(call=call, n_attempts=n_attempts, usd=usd))
+
+    def _spend_extra(self, n: int, call: Call) -> None:
+        if n and self.allowance is not None:
+            self.allowance.spend(n, usd=call.reserved_usd)
 
     def _send(self, calls: list[Call], now_s: float) -> Task:
         self._number += 1

@@ -7,7 +7,7 @@ own environment.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Final
 
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind, Usage
@@ -21,8 +21,12 @@ MAX_BYTES: Final = 1_000_000
 """Of one task."""
 MAX_CALLS: Final = 100
 """In one task."""
-_APART = frozenset({"call", "kind", "metrics", "clamped", "usage"})
-_DEFAULTS: Final = {field.name: field.default for field in fields(CallOutcome) if field.name not in _APART}
+_APART = frozenset({"call", "kind", "usage"})
+_DEFAULTS: Final = {
+    field.name: {} if field.default is MISSING else field.default
+    for field in fields(CallOutcome)
+    if field.name not in _APART
+}
 """Fields of an outcome that are JSON as they are."""
 
 
@@ -206,10 +210,7 @@ def _outcome_document(outcome: CallOutcome) -> Json:
     for name, default in _DEFAULTS.items():
         value = getattr(outcome, name)
         if value != default:
-            document[name] = value
-    for name in ("metrics", "clamped"):
-        if mapping := getattr(outcome, name):
-            document[name] = dict(mapping)
+            document[name] = dict(value) if isinstance(value, Mapping) else value
     if outcome.usage is not None:
         document["usage"] = asdict(outcome.usage)
     return document
@@ -231,8 +232,6 @@ def _outcome(study: StudyId, given: Json) -> CallOutcome:
         return CallOutcome(
             call=call,
             kind=OutcomeKind(given["kind"]),
-            metrics=given.get("metrics", {}),
-            clamped=given.get("clamped", {}),
             usage=None if usage is None else Usage(**usage),
             **{name: given[name] for name in _DEFAULTS if name in given},
         )

@@ -72,10 +72,12 @@ class WorkerBoard:
             text = cast("bytes | None", self._redis.get(f"{self._studies}{digest}"))
         return None if text is None else text.decode()
 
-    def take_attempt(self, study: str, usd: float) -> bool:
-        """Take one attempt of at most `usd` from what the coordinator set aside for retries."""
+    def take_attempt(self, task: str, owner: str, usd: float) -> bool:
+        """Take one attempt of at most `usd` for a task of ours from what the coordinator set aside for retries."""
+        study = task.rpartition(":")[0]
         with reaching():
-            return bool(self._take(keys=[f"{self._allowance}{study}"], args=[repr(usd)]))
+            keys = [f"{self._allowance}{study}", f"{self._tasks}{task}"]
+            return bool(self._take(keys=keys, args=[repr(usd), owner]))
 
     def bury(self, facts: Mapping[str, Json]) -> None:
         """Remember a message that was refused, without its content."""

@@ -58,6 +58,13 @@ class Budget:
         """Give back the reservation of one attempt that was never sent."""
         self.settle(reserved_usd=usd, n_attempts=0, usd=0.0, n_reserved=1, scoring_usd=scoring_usd)
 
+    def trade(self, *, n_from: int, from_usd: float, n_to: int, to_usd: float) -> None:
+        """Turn `n_from` reservations of one bound into `n_to` of another, whether or not these fit."""
+        with self._lock:
+            change = n_to * _units(to_usd) - n_from * _units(from_usd)
+            self._reserved_units = max(0, self._reserved_units + change)
+            self._reserved_calls = max(0, self._reserved_calls + n_to - n_from)
+
     def settle(
         self,
         *,

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from convergence_cluster.domain.calls import Answer, Call, CallOutcome, Finish, OutcomeKind, Request, TestCase
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import InfeasibleError, PermanentError, ProviderStopError, TransientError
+from convergence_cluster.domain.errors import (
+    ConvergenceError,
+    InfeasibleError,
+    LeaseLost,
+    PermanentError,
+    ProviderStopError,
+    TransientError,
+)
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.evaluators.measured import measure
 from convergence_cluster.metering.prices import Cost, Prices
@@ -80,6 +87,8 @@ class TrialRunner:
             cost = self._cost(call, answer)
             kind = _KINDS.get(answer.finish, OutcomeKind.OK)
             metrics = await self._metrics(call, case, answer, cost, scoring)
+        except LeaseLost as error:
+            return self._outcome(call, tally, answer, cost, kind=OutcomeKind.SKIPPED, error=error)
         except (PermanentError, TransientError) as error:
             if answer is None and isinstance(error, PermanentError) and error.answer is not None:
                 answer = error.answer
@@ -163,7 +172,7 @@ class TrialRunner:
         *,
         kind: OutcomeKind,
         metrics: Mapping[str, float] | None = None,
-        error: PermanentError | TransientError | None = None,
+        error: ConvergenceError | None = None,
     ) -> CallOutcome:
         usd, source = _settled(call, tally, answer, cost)
         outcome = CallOutcome(
@@ -248,6 +257,6 @@ def _kind_of(error: PermanentError | TransientError) -> OutcomeKind:
     return OutcomeKind.INFEASIBLE if isinstance(error, InfeasibleError) else OutcomeKind.FAILED
 
 
-def _halts(error: PermanentError | TransientError | None) -> bool:
+def _halts(error: ConvergenceError | None) -> bool:
     """A refusal for hours stops the study as a refusal for good does: nothing is lost, and `resume` goes on later."""
     return isinstance(error, ProviderStopError) or (isinstance(error, TransientError) and error.kind == "parked")

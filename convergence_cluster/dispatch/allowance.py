@@ -1,0 +1,86 @@
+"""Attempts beyond a call's first: workers may retry only what the study's budget has set aside beforehand."""
+
+from dataclasses import dataclass
+
+from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
+from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.identity import StudyId
+from convergence_cluster.metering.budget import Budget
+
+_MAX_ATTEMPTS = 16
+_SHARE = 4
+"""One attempt for so many calls on the wire."""
+_EVERY_S = 0.5
+
+
+@dataclass(kw_only=True, slots=True)
+class Allowance:
+    """What lies ready in Redis for the workers of one study to take, all of it reserved in the study's budget.
+
+    Near the end of the budget nothing lies ready, so that first attempts have it all. For one thread.
+    """
+
+    study: StudyId
+    budget: Budget
+    parallelism: int
+    clock: Clock
+    usd: float = 0.0
+    """The bound of each attempt: the highest of any call so far."""
+    n_reserved: int = 0
+    """Attempts reserved: those that lie ready, and those taken whose call has not come back."""
+    _next_usd: float = 0.0
+    _tended_s: float = -_EVERY_S
+
+    def note(self, usd: float) -> None:
+        """Know of a call's bound."""
+        self._next_usd = max(self._next_usd, usd)
+
+    def spend(self, n: int, *, usd: float) -> None:
+        """Turn reservations of ours into reservations of a call's own bound, which its settlement will release.
+
+        Those that an earlier coordinator granted were reserved there, and are now.
+        """
+        n_ours = min(n, max(0, self.n_reserved))
+        self.n_reserved -= n_ours
+        self.budget.trade(n_from=n_ours, from_usd=self.usd, n_to=n, to_usd=usd)
+
+    def tend(self, board: CoordinatorBoard) -> None:
+        """Bring what lies ready to what should; now and then."""
+        now_s = self.clock.monotonic_s()
+        if now_s - self._tended_s < _EVERY_S:
+            return
+        self._tended_s = now_s
+        left, was_there = board.grant(self.study, 0, usd=self.usd)
+        if not was_there:
+            self._release(self.n_reserved)  # never granted, or Redis lost it
+        if self._next_usd > self.usd:
+            self._release(left - board.grant(self.study, -left, usd=self.usd)[0])
+            self.usd, left = self._next_usd, 0
+        wanted = self._target() - left
+        if wanted > 0:
+            n = 0
+            while n < wanted and self.budget.reserve(self.usd):
+                n += 1
+            self.n_reserved += n
+            board.grant(self.study, n, usd=self.usd)
+        elif wanted < 0:
+            self._release(left - board.grant(self.study, wanted, usd=self.usd)[0])
+
+    def withdraw(self, board: CoordinatorBoard) -> None:
+        """Leave nothing ready."""
+        board.withdraw(self.study)
+        self._release(self.n_reserved)
+
+    def _target(self) -> int:
+        target = max(2, min(_MAX_ATTEMPTS, self.parallelism // _SHARE))
+        n_needed = 2 * (self.parallelism + target)
+        remaining = self.budget.remaining
+        is_near_end = (remaining.calls is not None and remaining.calls < n_needed) or (
+            remaining.usd is not None and remaining.usd < n_needed * self.usd
+        )
+        return 0 if is_near_end else target
+
+    def _release(self, n: int) -> None:
+        for _ in range(n):
+            self.budget.release(self.usd)
+        self.n_reserved -= n
