@@ -10,6 +10,7 @@ from convergence_cluster import __version__
 from convergence_cluster.domain.errors import ConvergenceError, SpecError
 
 COMMANDS = {
+    "init": "write a first study, with test cases and an evaluator, that runs at once",
     "optimize": "run a study here and print the answer",
     "submit": "run a study where it belongs: on the cluster if one is configured, else here",
     "watch": "follow a study of the cluster until it ends",

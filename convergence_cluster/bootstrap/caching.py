@@ -1,5 +1,6 @@
 """Which answers a study's calls may find in the cache, and where it is kept on one machine."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -28,6 +29,7 @@ Raises:
 
 _MB = 1_000_000
 _S_PER_DAY = 86_400.0
+_READS_ID = re.compile(r"""\bcase\s*(?:\.\s*id\b|\[\s*\\?['"]id|\||-?\}\}|%\})""")
 _NOT_SENT = {"name", "description", "auth", "tls", "rate", "prices", "cache", "endpoint", "models"}
 """Keys of `api` that decide neither what is sent nor how its answer is read; the URLs stand beside them."""
 
@@ -93,5 +95,4 @@ def api_identity(study: LoadedStudy, environ: Mapping[str, str]) -> Json:
 
 def _names_cases(study: LoadedStudy) -> bool:
     """Say whether a template may read the case's id, which decides nothing otherwise."""
-    texts = canonical_json([study.spec.document(), study.prompts])
-    return any(words in texts for words in ("case.id", "case['id", 'case[\\"id'))
+    return _READS_ID.search(canonical_json([study.spec.document(), study.prompts])) is not None

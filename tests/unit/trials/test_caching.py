@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from convergence_cluster.domain.calls import Answer, Finish, Request, TestCase, Usage
 from convergence_cluster.domain.errors import ConvergenceError
@@ -161,7 +162,10 @@ def test_a_store_that_fails_is_left_alone() -> None:
         await broken.keep(request(), ANSWER)
         return found
 
-    assert asyncio.run(use()) == [None, None]
+    with capture_logs() as logged:
+        assert asyncio.run(use()) == [None, None]
+
+    assert [entry["event"] for entry in logged] == ["cache.left_alone"]
     assert store.n_asked == 1
     assert store.values == {}
 
@@ -171,4 +175,7 @@ def test_a_damaged_answer_is_asked_for_again() -> None:
     one = cache(store)
     store.values[one.key(request())] = b"not packed"
 
-    assert asyncio.run(one.find(request())) is None
+    with capture_logs() as logged:
+        assert asyncio.run(one.find(request())) is None
+
+    assert "damaged" in logged[0]["reason"]
