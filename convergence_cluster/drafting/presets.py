@@ -15,12 +15,16 @@ _FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 """Within an installed package, and in the source tree."""
 _FIRST = ("openai", "anthropic", "gemini", "azure", "groq", "mistral", "together", "openrouter", "ollama", "vllm")
 _LAST = ("quickstart", "compress")
+_OF_CHAT = ("choices", "message", "content")
+_OF_RESPONSES = ("output", "content", "text")
 _RESULTS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("openai", "azure", "groq", "together", "mistral", "openrouter", "ollama", "vllm"), _OF_CHAT),
+    "openai-responses": _OF_RESPONSES,
     "anthropic": ("content", "text"),
     "gemini": ("candidates", "content", "parts", "text"),
-    "openai-responses": ("output", "content", "text"),
 }
-_OF_CHAT = ("choices", "message", "content")
+"""Keys on the way to the text, by provider. The answers of others are scored as the shipped study does."""
+_FUNCTIONS = frozenset({"http", "python"})
 _KEY = re.compile(r"(token_env: )(\w+)")
 _MODELS = re.compile(r"^(    model: )\[(.*)\]", re.MULTILINE)
 _CONTAINS = re.compile(r"^    quality: \{weight: ([\d.]+), type: higher_is_better, function: contains\}", re.MULTILINE)
@@ -137,10 +141,11 @@ def draft_preset(found: Preset, wishes: Wishes) -> Draft:
         text = _named(folder).sub("", text)
     text = re.sub(r"(?<![\w./])cases\.json\b", "test_cases.json", text)
     text = _personal(found, text, wishes)
-    if _CONTAINS.search(text) and "evaluator.py" not in files:
+    path = _result_path(found)
+    if path is not None and _CONTAINS.search(text) and "evaluator.py" not in files:
         text = _CONTAINS.sub(_BY_EVALUATOR, text)
         text = re.sub(r"^evaluation:\n", _CUSTOM, text, count=1, flags=re.MULTILINE)
-        files["evaluator.py"] = evaluator_text(_RESULTS.get(found.name, _OF_CHAT))
+        files["evaluator.py"] = evaluator_text(path)
     key = wishes.key_env or found.key_env
     return Draft(
         files={"study.yaml": text, **files},
@@ -150,6 +155,16 @@ def draft_preset(found: Preset, wishes: Wishes) -> Draft:
 
 
 _CUSTOM = "evaluation:\n  custom_evaluator: {module: evaluator, function: score_response}\n"
+
+
+def _result_path(found: Preset) -> tuple[str, ...] | None:
+    """Return the keys on the way to the result in an answer's body, or None where the file does not say."""
+    provider = re.search(r"^  provider: ([\w-]+)", found.text, re.MULTILINE)
+    kind = provider[1] if provider else "python"
+    if kind in _RESULTS:
+        return _OF_RESPONSES if "/responses" in (found.endpoint or "") else _RESULTS[kind]
+    field = re.search(r"\bresult_field: (\w+)\s*(?:#.*)?$", found.text, re.MULTILINE)
+    return (field[1],) if field and kind in _FUNCTIONS else None
 
 
 def _named(folder: Path) -> re.Pattern[str]:

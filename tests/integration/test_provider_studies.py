@@ -12,6 +12,7 @@ import yaml
 
 from convergence_cluster.api import optimize
 from convergence_cluster.bootstrap.runner import build_prices
+from convergence_cluster.cli import main
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.spec.loading import load_study
 
@@ -132,3 +133,30 @@ def test_a_shipped_study_runs_against_its_wire_format(
     assert len(told) == (result.n_calls if key else 0)
     written = [path for path in tmp_path.rglob("*") if path.is_file() and "chat" not in path.parts]
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("name", [*HOSTED, *LOCAL, "azure-reasoning"])
+def test_what_init_makes_of_it_runs_and_its_evaluator_finds_the_answers(
+    name: str, server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable, path, key = (HOSTED | LOCAL | {"azure-reasoning": HOSTED["azure"]})[name]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, f"http://127.0.0.1:{server.server_port}{path}")
+    monkeypatch.setenv("TRIAL_KEY", KEY)
+    words = ["--key-env", "TRIAL_KEY"] if key else []
+
+    code = main(["init", "--yes", "--preset", name, "-o", "own", "--calls", "24", "--workers", "8", *words])
+    study = yaml.safe_load(Path("own/study.yaml").read_text())
+    study["api"].setdefault("prices", {"*": {"input_per_million_usd": 1.0, "output_per_million_usd": 4.0}})
+    study["api"].pop("rate", None)
+    Path("own/study.yaml").write_text(yaml.safe_dump(study))
+    result = optimize("own/study.yaml", writes_files=False)
+
+    qualities = [call.outcome.metrics.get("quality") for call in result.report.calls]
+    assert code == 0
+    assert "evaluator.py" in {path.name for path in Path("own").iterdir()}
+    assert len(Handler.seen) == 24
+    assert 1.0 in qualities
+    assert None not in qualities
+    if name not in {"azure-reasoning", "openai-responses", "mistral"}:  # nothing there is hot
+        assert 0.0 in qualities
