@@ -13,6 +13,7 @@ from convergence_cluster.bootstrap.generic import (
     step,
     with_own_response,
 )
+from convergence_cluster.domain.calls import Allowance
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import Json
@@ -91,11 +92,11 @@ def build_provider(
     *,
     environ: Mapping[str, str],
     clock: Clock,
-    on_exhausted: Callable[[float], None] = lambda _: None,
+    heed: Callable[[Allowance], None] = lambda _: None,
 ) -> Provider:
     """Return the provider of a study; for `api.models`, one that routes by the parameter `model`.
 
-    `on_exhausted` hears for how many seconds an answer's rate headers leave no room for another call.
+    `heed` hears what the provider's rate headers still allow, where it is little.
 
     Raises:
         SpecError: a template or path of the study is not valid, or the endpoint names a variable that is not set.
@@ -115,7 +116,7 @@ def build_provider(
     proxy_url = proxy_of(resolve_endpoint(urls[0], environ), environ)
     tls = _tls(study, environ)
     http = HttpTransport(clock=clock, environ=environ, tls=tls, proxy_url=proxy_url)
-    transport = Headroom(http, clock=clock, on_exhausted=on_exhausted)
+    transport = Headroom(http, clock=clock, heed=heed)
 
     def build(endpoint: str) -> Provider:
         return build_site(

@@ -10,7 +10,7 @@ from convergence_cluster.bootstrap.helpers import ScoringBound, build_helpers
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
 from convergence_cluster.bootstrap.scorers import build_evaluators
-from convergence_cluster.domain.calls import Call, CallOutcome
+from convergence_cluster.domain.calls import Allowance, Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.evaluators.measured import MEASURED
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
@@ -87,7 +87,7 @@ class RunnerFactory:
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
         limiter = self._around.limiter(self._study)
-        provider = build_provider(self._study, environ=self._environ, clock=self._clock, on_exhausted=limiter.pause)
+        provider = build_provider(self._study, environ=self._environ, clock=self._clock, heed=heeding(limiter))
         self._runner = TrialRunner(
             self._plan,
             provider=self._around.guarded(self._study, provider),
@@ -117,6 +117,18 @@ class RunnerFactory:
         if self._runner is not None:
             await self._runner.close()
         await self._helpers.close()
+
+
+def heeding(limiter: Limiter) -> Callable[[Allowance], None]:
+    """Return what has a limiter go by what the provider says it still allows."""
+
+    def heed(allowance: Allowance) -> None:
+        if allowance.hold_s > 0.0:
+            limiter.pause(allowance.hold_s)
+        if isinstance(limiter, RateLimiter):
+            limiter.adopt(rpm=allowance.rpm, tpm=allowance.tpm)
+
+    return heed
 
 
 def build_plan(study: LoadedStudy, evaluators: Sequence[Evaluator] = ()) -> TrialPlan:

@@ -84,6 +84,8 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+    long_write_tokens: int = 0
+    """Those of `cache_write_tokens` that are kept for an hour, at another price."""
     reasoning_tokens: int = 0
 
 
@@ -94,6 +96,18 @@ class Finish(StrEnum):
     LENGTH = "length"
     REFUSAL = "refusal"
     OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowance:
+    """What a provider still allows, by its own counts."""
+
+    hold_s: float = 0.0
+    """There is no room for another such call for this long."""
+    rpm: float | None = None
+    """Requests a minute that it allows, where few of them are left."""
+    tpm: float | None = None
+    """The same for tokens."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """What a call costs, or costs at most: the user's prices, the provider's word, then genai-prices offline."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TypeAlias
@@ -11,9 +11,12 @@ from genai_prices import data_snapshot, types
 
 from convergence_cluster.domain.calls import Usage
 from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.identity import digest
 
 _PER_MILLION = 1e-6
 _LISTED = f"genai-prices {genai_prices.__version__}"
+_VERSION_CHARS = 8
+"""Of the digest that tells the prices of one sitting from those of another; they may change in between."""
 _TOKENS_OVERHEAD = 64
 """Roles, separators and the like that a chat adds to its texts."""
 
@@ -30,6 +33,8 @@ class Price:
     """None: as other input."""
     cache_write_per_million_usd: float | None = None
     """None: as other input."""
+    long_write_per_million_usd: float | None = None
+    """Of what is kept in a cache for an hour. None: as other writes."""
     per_call_usd: float = 0.0
 
     def usd(self, usage: Usage | None) -> float | None:
@@ -40,11 +45,13 @@ class Price:
         cached = self.input_per_million_usd if self.cached_per_million_usd is None else self.cached_per_million_usd
         write = self.cache_write_per_million_usd
         written = self.input_per_million_usd if write is None else write
+        kept = written if self.long_write_per_million_usd is None else self.long_write_per_million_usd
         plain_tokens = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
         return self.per_call_usd + _PER_MILLION * (
             plain_tokens * self.input_per_million_usd
             + usage.cached_tokens * cached
-            + usage.cache_write_tokens * written
+            + (usage.cache_write_tokens - usage.long_write_tokens) * written
+            + usage.long_write_tokens * kept
             + usage.output_tokens * self.output_per_million_usd
         )
 
@@ -55,7 +62,7 @@ class Cost:
 
     usd: float
     source: str
-    """`study file`, `provider`, or the price list with its version."""
+    """`study file` with a digest of its prices, `provider`, or the price list with its version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,13 +84,15 @@ class Prices:
         self._settings = settings
         self._clock = clock
         self._listings: dict[str, _Listing | None] = {}
+        version = digest({name: asdict(price) for name, price in settings.by_model.items()})
+        self._own_source = f"study file, prices {version[:_VERSION_CHARS]}"
 
     def cost(self, *, model: str | None, usage: Usage | None, reported_usd: float | None = None) -> Cost | None:
         """Return what one answered attempt cost, or None where nobody can say."""
         own = self._own(model)
         usd = None if own is None else own.usd(usage)
         if usd is not None:
-            return Cost(usd=usd, source="study file")
+            return Cost(usd=usd, source=self._own_source)
         if reported_usd is not None:
             return Cost(usd=reported_usd, source="provider")
         listed = None if usage is None else self._listed(model)
@@ -103,9 +112,8 @@ class Prices:
         price = own if listed is None else listed_price(listed, n_input)
         if price is None or (max_output_tokens is None and price.output_per_million_usd > 0.0):
             return None
-        dearest = max(
-            price.input_per_million_usd, price.cached_per_million_usd or 0.0, price.cache_write_per_million_usd or 0.0
-        )
+        writes = (price.cache_write_per_million_usd or 0.0, price.long_write_per_million_usd or 0.0)
+        dearest = max(price.input_per_million_usd, price.cached_per_million_usd or 0.0, *writes)
         output_usd = (max_output_tokens or 0) * price.output_per_million_usd
         return price.per_call_usd + _PER_MILLION * (n_input * dearest + output_usd)
 
@@ -151,5 +159,6 @@ def listed_price(price: types.ModelPrice, n_input_tokens: int) -> Price:
         output_per_million_usd=per_million(price.output_mtok) or 0.0,
         cached_per_million_usd=per_million(price.cache_read_mtok),
         cache_write_per_million_usd=per_million(price.cache_write_mtok),
+        long_write_per_million_usd=per_million(price.cache_write_1h_mtok),
         per_call_usd=(per_million(requests_usd) or 0.0) / 1000.0,
     )

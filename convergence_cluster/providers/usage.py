@@ -76,6 +76,7 @@ def anthropic_usage(usage: Mapping[str, Json]) -> Usage:
         output_tokens=count(usage.get("output_tokens")),
         cached_tokens=cached,
         cache_write_tokens=written,
+        long_write_tokens=count(_mapping(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")),
         reasoning_tokens=count(_mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
     )
 

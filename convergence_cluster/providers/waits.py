@@ -13,8 +13,6 @@ _IN_MESSAGE = re.compile(r"(?:try again|retry) (?:in|after) ((?:\d+(?:\.\d+)?(?:
 _IETF_RESET = re.compile(r";\s*t=(\d+)")
 _IETF_EMPTY = re.compile(r";\s*r=0\b")
 _WINDOW_ENDS = re.compile(r"(?:rate|token)limit.*reset")
-_WINDOW_S = 60.0
-_WINDOW_SLACK_S = 5.0
 _EPOCH_S = 1e9
 _EPOCH_MS = 1e11
 
@@ -49,29 +47,6 @@ def retry_after_s(headers: Mapping[str, str], body: Json, message: str, now_s: f
         if wait_s is not None:
             return wait_s
     return _reset_s(headers, now_s)
-
-
-def exhausted_s(headers: Mapping[str, str], now_s: float) -> float:
-    """Return for how long a call that was answered was the last one, as its rate headers say; 0: it was not.
-
-    A reset of a minute and more is not a wait: providers with a bucket name the time until it is full again, and the
-    next call is accepted after one part in `limit` of that.
-    """
-    waits_s = [
-        _until_next_s(reset_s, headers.get(name.replace("remaining", "limit"), ""))
-        for name, value in headers.items()
-        if value == "0" and "remaining" in name and "limit" in name
-        if (reset_s := parse_wait_s(headers.get(name.replace("remaining", "reset"), ""), now_s)) is not None
-    ]
-    ietf = headers.get("ratelimit", "")
-    if _IETF_EMPTY.search(ietf) and (found := _IETF_RESET.search(ietf)) is not None:
-        waits_s.append(float(found[1]))
-    return min(_WINDOW_S, max(waits_s, default=0.0))
-
-
-def _until_next_s(reset_s: float, limit: str) -> float:
-    is_bucket = reset_s >= _WINDOW_S - _WINDOW_SLACK_S
-    return reset_s / int(limit) if is_bucket and limit.isdecimal() and int(limit) > 0 else reset_s
 
 
 def _wishes(headers: Mapping[str, str], body: Json, message: str) -> Iterator[str]:

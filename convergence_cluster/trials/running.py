@@ -5,7 +5,15 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from convergence_cluster.domain.calls import Answer, Call, CallOutcome, Finish, OutcomeKind, Request, TestCase
+from convergence_cluster.domain.calls import (
+    Answer,
+    Call,
+    CallOutcome,
+    Finish,
+    OutcomeKind,
+    Request,
+    TestCase,
+)
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import (
     ConvergenceError,
@@ -21,6 +29,7 @@ from convergence_cluster.metering.prices import Cost, Prices
 from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
 from convergence_cluster.metering.scoring import Scoring
 from convergence_cluster.trials.caching import AnswerCache
+from convergence_cluster.trials.expecting import ExpectedOutput
 from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
 
 MAX_ANSWER_CHARS = 4_000
@@ -70,6 +79,7 @@ class TrialRunner:
         self._clock = clock
         self._jitter = jitter
         self._cache = cache
+        self._expected = ExpectedOutput()
         self._n_chars = tuple(len(json.dumps(dict(case.input), ensure_ascii=False)) for case in plan.cases)
 
     async def run(self, call: Call) -> CallOutcome:
@@ -124,7 +134,8 @@ class TrialRunner:
 
     async def _send(self, call: Call, request: Request, tally: Tally) -> Answer:
         limits = {**self._plan.fixed, **call.configuration}
-        n_tokens = self._n_chars[call.case] // _CHARS_PER_TOKEN + max_output_tokens(limits, default=0)
+        n_output = self._expected.tokens(max_output_tokens(limits, default=-1))
+        n_tokens = self._n_chars[call.case] // _CHARS_PER_TOKEN + n_output
         return await with_retries(
             lambda: self._attempt(request, n_tokens, tally),
             policy=self._plan.retry,
@@ -147,6 +158,7 @@ class TrialRunner:
         finally:
             self._limiter.release()
         if answer.usage is not None:
+            self._expected.learn(answer.usage)
             self._limiter.correct(answer.usage.input_tokens + answer.usage.output_tokens - n_tokens)
         return answer
 

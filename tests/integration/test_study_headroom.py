@@ -3,6 +3,7 @@
 import asyncio
 
 from convergence_cluster.bootstrap.providers import build_provider
+from convergence_cluster.bootstrap.runner import heeding
 from convergence_cluster.domain.calls import Request, TestCase
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.identity import CaseId
@@ -23,7 +24,7 @@ def test_after_the_last_call_that_a_provider_has_room_for_nobody_calls() -> None
         async with serving(last) as server:
             limiter = RateLimiter()
             provider = build_provider(
-                loads(STUDY.format(url=server.url)), environ={}, clock=SystemClock(), on_exhausted=limiter.pause
+                loads(STUDY.format(url=server.url)), environ={}, clock=SystemClock(), heed=heeding(limiter)
             )
             await provider.send(
                 Request(

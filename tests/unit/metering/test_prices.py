@@ -21,7 +21,14 @@ def prices(**settings: object) -> Prices:
 
 def text_models() -> Iterator[tuple[types.Provider, types.ModelInfo, types.ModelPrice]]:
     now = datetime.fromtimestamp(FixedClock().now_s(), tz=UTC)
-    known = {"input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok", "requests_kcount"}
+    known = {
+        "input_mtok",
+        "output_mtok",
+        "cache_read_mtok",
+        "cache_write_mtok",
+        "cache_write_1h_mtok",
+        "requests_kcount",
+    }
     for provider in data_snapshot.get_snapshot().providers:
         for model in provider.models:
             price = model.get_prices(now)
@@ -61,7 +68,17 @@ def test_the_users_price_comes_before_the_providers_word_and_the_list() -> None:
 
     assert cost is not None
     assert cost.usd == pytest.approx(0.6 * 1.0 + 0.4 * 0.1 + 0.5 * 2.0)
-    assert cost.source == "study file"
+    assert cost.source.startswith("study file, prices ")
+
+
+def test_other_prices_in_the_study_file_are_another_source() -> None:
+    def source_of(usd: float) -> str:
+        cost = prices(by_model={"*": Price(per_call_usd=usd)}).cost(model="m", usage=None)
+        assert cost is not None
+        return cost.source
+
+    assert source_of(0.1) == source_of(0.1)
+    assert source_of(0.1) != source_of(0.2)
 
 
 def test_the_providers_word_comes_before_the_list() -> None:

@@ -111,3 +111,56 @@ def test_a_call_cancelled_while_it_waits_frees_its_place() -> None:
 
 def test_without_limits_nobody_waits() -> None:
     assert run(starts(RateLimiter(), 1_000)) == [0.0] * 1_000
+
+
+def test_what_a_waiting_call_needs_is_taken_when_it_goes_and_not_before() -> None:
+    """Calls in line hold nothing: the whole minute is for those that are on the wire."""
+
+    async def act() -> float:
+        limiter = RateLimiter(tpm=6_000)
+
+        async def one() -> None:
+            await limiter.acquire(1_000)
+            await asyncio.sleep(0.1)
+            limiter.release()
+            limiter.correct(100 - 1_000)
+
+        await asyncio.gather(*(one() for _ in range(60)))
+        return now_s()
+
+    assert run(act()) < 1.2 * 60.0 * 1_000 / 6_000 + 60.0
+
+
+def test_a_pace_that_the_provider_names_is_kept_for_a_minute_where_nobody_set_one() -> None:
+    async def act() -> tuple[list[float], list[float]]:
+        limiter = RateLimiter()
+        limiter.adopt(rpm=60)
+        paced = await starts(limiter, 10)
+        await asyncio.sleep(61.0)
+        return paced, await starts(limiter, 10)
+
+    paced, free = run(act())
+
+    assert paced[-1] - paced[0] == pytest.approx(9.0, rel=0.05)
+    assert free[-1] == free[0]
+
+
+def test_a_pace_that_the_study_sets_goes_before_what_the_provider_names() -> None:
+    async def act() -> list[float]:
+        limiter = RateLimiter(rpm=600, tpm=1_000_000)
+        limiter.adopt(rpm=6, tpm=6)
+        return await starts(limiter, 20, n_tokens=10)
+
+    assert run(act())[-1] < 3.0
+
+
+def test_the_same_pace_named_again_gives_no_new_burst() -> None:
+    async def act() -> float:
+        limiter = RateLimiter()
+        for _ in range(30):
+            limiter.adopt(rpm=60.5)
+            await limiter.acquire()
+            limiter.release()
+        return now_s()
+
+    assert run(act()) == pytest.approx(29.0, rel=0.05)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convergence_cluster.providers.waits import exhausted_s, parse_wait_s, retry_after_s
+from convergence_cluster.providers.waits import parse_wait_s, retry_after_s
 
 NOW_S = 1_800_000_000.0
 
@@ -78,37 +78,3 @@ def test_googles_retry_info_is_read(is_wrapped: bool) -> None:  # noqa: FBT001
     body = {"error": {"code": 429, "status": "RESOURCE_EXHAUSTED", "details": [detail]}}
 
     assert retry_after_s({}, [body] if is_wrapped else body, "", NOW_S) == 45.5
-
-
-def rate_headers(kind: str, remaining: str, reset: str, limit: str = "500") -> dict[str, str]:
-    vendors = {
-        "openai": ("x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "x-ratelimit-limit-requests"),
-        "anthropic": (
-            "anthropic-ratelimit-requests-remaining",
-            "anthropic-ratelimit-requests-reset",
-            "anthropic-ratelimit-requests-limit",
-        ),
-        "others": ("x-ratelimit-remaining", "x-ratelimit-reset", "x-ratelimit-limit"),
-    }
-    return {"content-type": "application/json", **dict(zip(vendors[kind], (remaining, reset, limit), strict=True))}
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected_s"),
-    [
-        ({}, 0.0),
-        (rate_headers("openai", "1", "12s"), 0.0),
-        (rate_headers("openai", "0", "12s"), 12.0),
-        (rate_headers("openai", "0", "1m0s"), 0.12),
-        (rate_headers("openai", "0", "24h", limit="14400"), 6.0),
-        (rate_headers("openai", "0", "24h", limit="?"), 60.0),
-        (rate_headers("openai", "0", "soon"), 0.0),
-        (rate_headers("anthropic", "0", "2027-01-15T08:00:30Z"), 30.0),
-        (rate_headers("others", "0", "1800000020"), 20.0),
-        ({"ratelimit": '"default";r=0;t=7'}, 7.0),
-        ({"ratelimit": '"default";r=3;t=7'}, 0.0),
-        ({"x-ratelimit-reset": "30"}, 0.0),
-    ],
-)
-def test_an_answer_says_when_it_was_the_last_one(headers: dict[str, str], expected_s: float) -> None:
-    assert exhausted_s(headers, NOW_S) == pytest.approx(expected_s)

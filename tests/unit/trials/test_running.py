@@ -138,13 +138,14 @@ def test_an_answered_call_has_everything_that_was_measured() -> None:
         metrics={"latency_ms": 125.0, "cost_usd": 0.02, "total_tokens": 1_500_000.0, "quality": 0.75},
         latency_s=0.125,
         cost_usd=0.02,
-        price_source="study file",
+        price_source=outcome.price_source,
         usage=ANSWER.usage,
         n_attempts=1,
         answer="so",
         model="m-2026",
         finished_at_s=77.0,
     )
+    assert str(outcome.price_source).startswith("study file, prices ")
 
 
 def test_every_attempt_of_a_call_has_one_idempotency_key() -> None:
