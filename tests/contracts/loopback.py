@@ -43,6 +43,8 @@ class Loopback:
     def __init__(self, *script: Scripted) -> None:
         self.script = list(script)
         self.received: list[Received] = []
+        self.left = asyncio.Event()
+        """A client went away before it was answered."""
         self.url = ""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +63,7 @@ class Loopback:
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.received.append(Received(method=method, target=target, headers=headers, body=body))
         scripted = self.script[min(len(self.received), len(self.script)) - 1]
-        await asyncio.sleep(scripted.delay_s)
+        await self._wait(reader, scripted.delay_s)
         if scripted.is_silent:
             return False
         payload = _echo(headers, body) if scripted.is_echo else scripted.body
@@ -75,10 +77,23 @@ class Loopback:
             writer.write(head_bytes + payload[n_sent:n_bytes])
             head_bytes, n_sent = b"", n_bytes
             await writer.drain()
-            await asyncio.sleep(pause_s)
+            await self._wait(reader, pause_s)
         writer.write(head_bytes + payload[n_sent:])
         await writer.drain()
         return scripted.n_bytes_missing == 0
+
+    async def _wait(self, reader: asyncio.StreamReader, seconds: float) -> None:
+        """Wait, unless the client goes away meanwhile; a client that waits for its answer sends nothing."""
+        if seconds <= 0.0:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                gone = await reader.read(1)
+        except TimeoutError:
+            return
+        if not gone:
+            self.left.set()
+            raise ConnectionError
 
 
 def _echo(headers: Mapping[str, str], body: bytes) -> bytes:

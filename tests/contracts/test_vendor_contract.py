@@ -17,6 +17,7 @@ from convergence_cluster.domain.identity import CaseId
 from convergence_cluster.metering.prices import Prices, PriceSettings
 from convergence_cluster.providers.http import HttpTransport
 from convergence_cluster.spec.schema_api import ApiSection
+from convergence_cluster.trials.protocols import Provider
 from tests.contracts.loopback import Received, Scripted, as_json, serving
 from tests.contracts.vendors import (
     ANSWER,
@@ -40,22 +41,29 @@ def vendor(request: pytest.FixtureRequest) -> Vendor:
     return chosen
 
 
+def provider_of(vendor: Vendor, base_url: str) -> Provider:
+    """Return the adapter that a study with this provider gets."""
+    auth = {**vendor.auth, "token_env": "THE_KEY"}
+    url = base_url + vendor.endpoint
+    api = ApiSection.model_validate({"name": "x", "provider": vendor.provider, "endpoint": url, "auth": auth})
+    clock, environ = SystemClock(), {"THE_KEY": CANARY}
+    transport = HttpTransport(clock=clock, environ=environ)
+    return build_endpoint(api, url, transport=transport, environ=environ, clock=clock)
+
+
+def request_of(vendor: Vendor, **parameters: Any) -> Request:
+    configuration = {**SHARED, **vendor.parameters, **parameters}
+    return Request(configuration=configuration, case=CASE, idempotency_key="study:3:0:1")
+
+
 def exchange(vendor: Vendor, scripted: Scripted, **parameters: Any) -> tuple[Answer, Received]:
     """Send one request as a study with this provider does, and return the answer and what the server saw."""
 
     async def act() -> tuple[Answer, Received]:
         async with serving(scripted) as server:
-            auth = {**vendor.auth, "token_env": "THE_KEY"}
-            url = server.url + vendor.endpoint
-            api = ApiSection.model_validate({"name": "x", "provider": vendor.provider, "endpoint": url, "auth": auth})
-            clock = SystemClock()
-            environ = {"THE_KEY": CANARY}
-            transport = HttpTransport(clock=clock, environ=environ)
-            provider = build_endpoint(api, url, transport=transport, environ=environ, clock=clock)
-            configuration = {**SHARED, **vendor.parameters, **parameters}
+            provider = provider_of(vendor, server.url)
             try:
-                request = Request(configuration=configuration, case=CASE, idempotency_key="study:3:0:1")
-                return await provider.send(request), server.received[0]
+                return await provider.send(request_of(vendor, **parameters)), server.received[0]
             finally:
                 await provider.close()
 
@@ -223,3 +231,32 @@ def independent_usd(vendor: Vendor, usage: Usage) -> float:
     }
     price = genai_prices.calc_price(genai_prices.Usage(**tokens), vendor.priced_model, provider_api_url=vendor.url)
     return float(price.total_price)
+
+
+@pytest.mark.parametrize("how", ["whole", "stream"])
+def test_a_call_that_is_cancelled_closes_its_connection_and_hinders_no_other(vendor: Vendor, how: str) -> None:
+    """The server sees the end at once, so that it need not write, and bill, what nobody reads."""
+    whole = as_json(vendor.answer) if how == "whole" else as_stream(vendor.stream)
+    slow = replace(whole, delay_s=30.0) if how == "whole" else replace(whole, pauses=((len(whole.body) // 2, 30.0),))
+
+    async def act() -> tuple[float, Answer]:
+        async with serving(slow, whole) as server:
+            provider = provider_of(vendor, server.url)
+            try:
+                first = asyncio.create_task(provider.send(request_of(vendor, stream=how == "stream")))
+                while not server.received:
+                    await asyncio.sleep(0.005)
+                began_s = asyncio.get_running_loop().time()
+                first.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await first
+                cancelled_s = asyncio.get_running_loop().time() - began_s
+                await asyncio.wait_for(server.left.wait(), 1.0)
+                return cancelled_s, await provider.send(request_of(vendor, stream=how == "stream"))
+            finally:
+                await provider.close()
+
+    cancelled_s, answer = asyncio.run(act())
+
+    assert cancelled_s < 0.5
+    assert answer.text == ANSWER
