@@ -3,11 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 STUDY ?= configs/quickstart.yaml
 ARGS ?=
+N ?= 2
+CLUSTER := $(or $(CONVERGENCE_HOME),.convergence)/cluster
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := ./tools/install
 
-.PHONY: help setup submit demo test check bench lock clean
+.PHONY: help setup submit demo up workers status logs down test check bench lock clean
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -28,6 +30,21 @@ submit: $(VENV)/.core ## Run a study: make submit STUDY=configs/quickstart.yaml
 
 demo: ## Run the quickstart study
 	@$(MAKE) --no-print-directory submit STUDY=configs/quickstart.yaml
+
+up: $(VENV)/.cluster ## Start a whole cluster on this machine: Redis, coordinator, workers, Flower
+	@$(BIN)/convergence up $(ARGS)
+
+workers: $(VENV)/.cluster ## Have so many workers: make workers N=4
+	@$(BIN)/convergence up --workers "$(N)" $(ARGS)
+
+status: $(VENV)/.core ## Show the cluster and its studies
+	@$(BIN)/convergence status $(ARGS)
+
+logs: ## Follow what the cluster's processes write; Ctrl-C ends only this
+	@tail -n 20 -F $(CLUSTER)/*.log
+
+down: $(VENV)/.core ## End the cluster; its studies go on after the next `make up`
+	@$(BIN)/convergence down $(ARGS)
 
 $(VENV)/.browser: $(VENV)/.dev tools/browser
 	@./tools/browser $(VENV)/browser $(BIN)/python && touch $@

@@ -24,8 +24,12 @@ COMMANDS = {
     "legacy": "list, show, export or import what earlier studies learned",
     "cache": "say how many answers of earlier calls are kept, or forget them",
     "sandbox": "start a local API to try everything on, without keys",
+    "up": "start a whole cluster on this machine, or scale the one that runs",
+    "down": "end the cluster on this machine; its studies go on after the next `up`",
     "worker": "make calls for a cluster, until told to stop",
     "coordinate": "decide for the studies of a cluster, until told to stop",
+    "flower": "show workers, queues and tasks of a cluster in a browser, read-only",
+    "probe": "say whether a coordinator or worker beside this process is well, for liveness probes",
     "info": "say what this is, where it keeps things and which versions it runs on",
 }
 

@@ -1,14 +1,19 @@
-"""Logs as one JSON object a line on standard error, without secrets. Nothing is ever sent anywhere."""
+"""Logs as one JSON object a line on standard error, without secrets, and heartbeats. Nothing is ever sent anywhere."""
 
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from convergence_cluster.domain.clock import Clock
+
 REDACTED = "[redacted]"
 
+HEARTBEAT_S = 5.0
+"""How often a process that is well touches its file."""
 _SHORTEST_SECRET = 4
 _SECRET_WORDS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 
@@ -54,3 +59,19 @@ def configure_logging(level: str, *, redact: Callable[[str], str] = str) -> None
 def is_logging_configured() -> bool:
     """Say whether this process's logs are set up already, by us or by a program that we are part of."""
     return structlog.is_configured()
+
+
+class Heartbeat:
+    """Touches a file while whoever calls `beat` goes on doing so, for probes."""
+
+    def __init__(self, path: Path | None, *, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._beat_s = -HEARTBEAT_S
+
+    def beat(self) -> None:
+        """Touch the file, now and then; call it as often as you like."""
+        now_s = self._clock.monotonic_s()
+        if self._path is not None and now_s - self._beat_s >= HEARTBEAT_S:
+            self._path.touch()
+            self._beat_s = now_s

@@ -22,11 +22,10 @@ from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.metering.retry import silence_stamina
 from convergence_cluster.settings import Settings, read_settings
-from convergence_cluster.telemetry import configure_logging, redactor, secrets_of
+from convergence_cluster.telemetry import HEARTBEAT_S, configure_logging, redactor, secrets_of
 
 log = structlog.get_logger()
 
-_HEARTBEAT_S = 5.0
 DEFAULT_CONCURRENCY = 64
 _running: list[WorkerRuntime] = []
 
@@ -43,7 +42,7 @@ def make_app() -> Celery:
         sentinel_master=settings.sentinel_master,
     )
     made.conf.worker_consumer = f"{__name__}:CarefulConsumer"
-    made.steps["consumer"].add(Heartbeat)
+    made.steps["consumer"].add(ConsumerTurns)
     made.task(name=TASK_NAME, ignore_result=True)(run_calls)
     return made
 
@@ -84,8 +83,8 @@ class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery has no types
         message.ack()
 
 
-class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-    """Touches a file while the consumer's loop turns, for probes. It does not look whether Redis is there."""
+class ConsumerTurns(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+    """Tells the runtime that the consumer's loop turns, and when there is no loop because Redis is away."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
@@ -94,20 +93,24 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no
         self._timer: Any = None
 
     def start(self, parent: Any) -> None:
-        """Begin."""
-        path = read_settings(os.environ).heartbeat_path
-        if path is not None:
-            path.touch()
-            self._timer = parent.timer.call_repeatedly(_HEARTBEAT_S, path.touch)
+        """Begin, after every connection."""
+        self._turn()
+        self._timer = parent.timer.call_repeatedly(HEARTBEAT_S, self._turn)
 
     def stop(self, parent: Any) -> None:
-        """End."""
+        """End, before every connection but the first."""
         del parent
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        for runtime in _running:
+            runtime.pulse.disconnect()
 
     shutdown = stop
+
+    def _turn(self) -> None:
+        for runtime in _running:
+            runtime.pulse.turn()
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
@@ -120,7 +123,12 @@ def _start(sender: Any, **_: object) -> None:
     concurrency = int(sender.concurrency)
     runtime = WorkerRuntime(
         _board(settings),
-        WorkerSettings(concurrency=concurrency, lease_s=settings.lease_s, max_task_s=settings.max_task_s),
+        WorkerSettings(
+            concurrency=concurrency,
+            lease_s=settings.lease_s,
+            max_task_s=settings.max_task_s,
+            heartbeat_path=settings.heartbeat_path,
+        ),
         environ=environ,
         clock=SystemClock(),
         open_surroundings=lambda holds: ClusterSurroundings(settings, environ=environ, holds=holds),

@@ -61,6 +61,7 @@ class ClusterCoordinator:
                 self._lead_once()
             except (StorageError, BrokerAway) as error:
                 log.error("coordinator.paused", reason=str(error))  # noqa: TRY400 - the reason says all
+                self.on_turn(None)
                 self._stopping.wait(_PAUSE_S)
             except LeaseLost:
                 log.warning("coordinator.replaced")

@@ -28,7 +28,6 @@ from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.problems import Problem, raise_all
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
-from convergence_cluster.storage.leases import Leases
 from convergence_cluster.storage.studies import Studies, StudyRecord, StudyState
 
 _DRAIN_S = 30.0
@@ -101,17 +100,6 @@ class Control:
             )
             reason = StopReason(record.reason) if record.reason else None
             return build_report(assembly, study, record, reason, finished_at_s=record.updated_at_s), study
-
-    def studies(self) -> tuple[StudyRecord, ...]:
-        """Return the newest studies, newest first; one whose process is gone is interrupted."""
-        with self._database() as database:
-            leases, now_s = Leases(database), self._clock.now_s()
-            return tuple(
-                replace(record, state=StudyState.INTERRUPTED)
-                if record.state is StudyState.RUNNING and leases.holder(record.id, now_s=now_s) is None
-                else record
-                for record in Studies(database).list()
-            )
 
     def check(self, study: LoadedStudy) -> None:
         """Refuse what could not run, before anything is spent.

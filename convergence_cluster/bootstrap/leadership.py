@@ -17,12 +17,17 @@ LEASE_S = 15.0
 _RENEWALS_PER_LEASE = 3
 
 
+def current_leader(database: Database, *, queue: str, now_s: float) -> str | None:
+    """Return who coordinates the cluster of a queue, or None where nobody does."""
+    return Leases(database).holder(_name(queue), now_s=now_s)
+
+
 class Leadership:
     """The lease of one coordinator over the cluster of one queue."""
 
     def __init__(self, database: Database, *, queue: str, holder: str, clock: Clock) -> None:
         self._leases = Leases(database)
-        self._name = f"@coordinator:{queue}"
+        self._name = _name(queue)
         self._holder = holder
         self._clock = clock
         self._until_s = 0.0
@@ -74,3 +79,7 @@ class Leadership:
                 log.warning("leadership.unrenewed", reason=str(error))
             else:
                 self._until_s = asked_s + LEASE_S
+
+
+def _name(queue: str) -> str:
+    return f"@coordinator:{queue}"

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 import structlog
 
+from convergence_cluster.bootstrap.pulse import Pulse
 from convergence_cluster.bootstrap.runner import RunnerFactory, Surroundings
 from convergence_cluster.bootstrap.shipped_code import with_code
 from convergence_cluster.dispatch.connections import BrokerAway
@@ -29,6 +30,7 @@ from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import digest
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.portable import unpack
+from convergence_cluster.telemetry import Heartbeat
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class WorkerSettings:
     lease_s: float
     max_task_s: float
     """A task that takes longer hangs: its lease is given up."""
+    heartbeat_path: Path | None = None
 
 
 class WorkerRuntime:
@@ -70,6 +73,7 @@ class WorkerRuntime:
         )
         self._open_surroundings = open_surroundings
         self._around: Surroundings | None = None
+        self.pulse = Pulse(Heartbeat(settings.heartbeat_path, clock=clock), clock=clock)
         self._reporter = Reporter(board, worker=self.worker)
         self._folder = tempfile.TemporaryDirectory(prefix="convergence-")
         self._loop = asyncio.new_event_loop()
@@ -88,6 +92,7 @@ class WorkerRuntime:
         """Start the threads."""
         for thread in self._threads:
             thread.start()
+        self._loop.call_soon_threadsafe(self.pulse.beat_on, self._loop)
 
     def stop(self) -> None:
         """Hand in what is finished and end the threads."""

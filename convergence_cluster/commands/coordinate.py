@@ -9,7 +9,7 @@ from convergence_cluster.bootstrap.cluster import ClusterCoordinator
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.settings import read_settings
-from convergence_cluster.telemetry import configure_logging, redactor, secrets_of
+from convergence_cluster.telemetry import Heartbeat, configure_logging, redactor, secrets_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,10 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(environ)
     level = settings.log_level if "CONVERGENCE_LOG_LEVEL" in environ else "info"
     configure_logging(level, redact=redactor(secrets_of(environ)))
-    coordinator = ClusterCoordinator(settings, environ=environ, clock=SystemClock())
+    clock = SystemClock()
+    coordinator = ClusterCoordinator(settings, environ=environ, clock=clock)
+    heartbeat = Heartbeat(settings.heartbeat_path, clock=clock)
+    coordinator.on_turn = lambda _: heartbeat.beat()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: coordinator.stop())
     coordinator.run()

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -21,9 +21,10 @@ from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import StopReason
+from convergence_cluster.machine.control import BROKER, found_environment, place_in
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.summary import last_lines
-from convergence_cluster.settings import read_settings
+from convergence_cluster.settings import Settings, read_settings
 from convergence_cluster.telemetry import configure_logging, redactor, secrets_of
 
 ANSWERED, FAILED, WRONG_USAGE, NO_ANSWER, CONDITION_HOLDS, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -49,22 +50,58 @@ def configure_view(parser: argparse.ArgumentParser) -> None:
 
 def open_control(options: argparse.Namespace | None = None) -> Control:
     """Return the control over studies in this process, with logging set up and every secret known to it."""
-    environ = dict(read_environment(Path.cwd(), os.environ))
+    environ = dict(surroundings())
     if options is not None and options.no_cache:
         environ["CONVERGENCE_CACHE_MB"] = "0"  # the environment reaches the processes that make the calls
-    settings = read_settings(environ)
-    configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
-    return Control(settings, environ=environ, clock=SystemClock())
+    return Control(_settings_for(environ), environ=environ, clock=SystemClock())
+
+
+def surroundings() -> Mapping[str, str]:
+    """Return this process's environment, completed by `.env`, and by where the cluster on this machine keeps studies.
+
+    A broker is none of it, unless the user named one: what runs here runs here.
+    """
+    environ = read_environment(Path.cwd(), os.environ)
+    state = place_in(read_settings(environ).home).state()
+    if state is None or BROKER in environ:
+        return environ
+    return {**state.environment, BROKER: "", **environ}
+
+
+def here() -> Settings:
+    """Return the settings under which studies run here and are looked up."""
+    return _settings_for(surroundings())
+
+
+def cluster_environment() -> Mapping[str, str]:
+    """Return this process's environment, completed by `.env`, and by where the cluster on this machine is.
+
+    Raises:
+        ConvergenceError: one was started on this machine, and has died.
+    """
+    environ = read_environment(Path.cwd(), os.environ)
+    return found_environment(environ, read_settings(environ).home)
+
+
+def find_cluster() -> Settings | None:
+    """Return the settings of the cluster that is configured or runs on this machine, or None where there is none.
+
+    Raises:
+        ConvergenceError: one was started on this machine, and has died.
+    """
+    settings = read_settings(cluster_environment())
+    return None if settings.broker_url is None else settings
 
 
 def cluster_client() -> ClusterClient | None:
-    """Return what talks to the cluster that is configured, or None where there is none."""
-    environ = read_environment(Path.cwd(), os.environ)
-    settings = read_settings(environ)
-    if settings.broker_url is None:
-        return None
-    configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
-    return ClusterClient(settings, environ=environ, clock=SystemClock())
+    """Return what talks to the cluster that is configured or runs on this machine, or None where there is none.
+
+    Raises:
+        ConvergenceError: one was started on this machine, and has died.
+    """
+    environ = cluster_environment()
+    settings = _settings_for(environ)
+    return None if settings.broker_url is None else ClusterClient(settings, environ=environ, clock=SystemClock())
 
 
 def require_cluster() -> ClusterClient:
@@ -79,6 +116,12 @@ def require_cluster() -> ClusterClient:
             "no cluster is configured; set CONVERGENCE_BROKER_URL and CONVERGENCE_DATABASE_URL, or start one: make up"
         )
     return client
+
+
+def _settings_for(environ: Mapping[str, str]) -> Settings:
+    settings = read_settings(environ)
+    configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
+    return settings
 
 
 class Sit(Protocol):

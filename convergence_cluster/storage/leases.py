@@ -10,13 +10,8 @@ from sqlalchemy import Connection, Row, select, update
 
 from convergence_cluster.domain.errors import Conflict, LeaseLost
 from convergence_cluster.storage.database import Database
+from convergence_cluster.storage.living import process_identity
 from convergence_cluster.storage.schema import LOCAL_OWNER, leases
-
-_START_TIME = 19
-"""Index of `starttime` in /proc/PID/stat after the command's closing parenthesis.
-
-Source: proc_pid_stat(5), field 22.
-"""
 
 # SQLite's write transactions exclude each other; PostgreSQL needs the row lock against a claim in between.
 _FENCE_SQLITE = "SELECT token FROM convergence_leases WHERE study = ?"
@@ -57,7 +52,7 @@ class Leases:
                     host=socket.gethostname(),
                     place=_place(),
                     pid=os.getpid(),
-                    process=_process(os.getpid()),
+                    process=process_identity(os.getpid()),
                     claimed_at_s=now_s,
                     expires_at_s=now_s + ttl_s,
                 )
@@ -114,7 +109,7 @@ def _is_held(row: Row[Any], now_s: float) -> bool:
     if row.holder is None or row.expires_at_s <= now_s:
         return False
     is_comparable = row.host == socket.gethostname() and row.place == _place()
-    return not is_comparable or _process(row.pid) == row.process
+    return not is_comparable or process_identity(row.pid) == row.process
 
 
 def _place() -> str:
@@ -124,20 +119,3 @@ def _place() -> str:
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
-
-
-def _process(pid: int) -> str:
-    """Identify a running process by more than its number, which is used again; empty where there is none."""
-    if os.name != "posix":
-        return str(pid)
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except OSError:
-        pass
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return str(pid)
-    return f"{pid}@{stat.rpartition(')')[2].split()[_START_TIME]}"

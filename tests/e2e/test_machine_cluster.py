@@ -1,0 +1,198 @@
+"""`convergence up` to `down`, as its user does it: nothing set by hand, nothing left behind."""
+
+import os
+import signal
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convergence_cluster.machine.orphans import is_alive
+from convergence_cluster.storage.living import process_identity
+from tests.machine_cluster import Machine, machine_cluster
+from tests.study_runs import Server, predecessor_study, serving_llm, wait_until
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with serving_llm("--landscape", "predecessor", "--latency-ms", "20", "--seed", "3") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    path = tmp_path_factory.mktemp("machine")
+    (path / ".env").write_text("A_PROVIDERS_KEY=key-from-the-env-file\n")
+    with machine_cluster(path, "--workers", "1") as started:
+        yield started
+
+
+def small(server: Server, *, calls: int = 40) -> dict[str, Any]:
+    return predecessor_study(server, parallel_workers=8) | {"budget": {"calls": calls}}
+
+
+def status_row(machine: Machine, study: str) -> str:
+    return " ".join(machine.folder.run("status", study, COLUMNS="160").out.splitlines()[-1].split())
+
+
+def test_a_study_submitted_in_the_same_folder_runs_on_the_cluster_that_is_up(machine: Machine, server: Server) -> None:
+    machine.folder.write(small(server))
+
+    done = machine.folder.run("submit", "study.yaml", "-q", "--new")
+    study = machine.folder.run("submit", "study.yaml", "--detach", "--new").out.strip()
+    watched = machine.folder.run("watch", study, "-q")
+
+    assert done.code == 0, done.err + machine.logs()
+    assert watched.code == 0, watched.err
+    row = status_row(machine, study)
+    assert row.startswith(f"{study} cluster finished, budget_calls 40 ")
+    assert "±" in row
+
+
+def test_optimize_runs_here_although_a_cluster_is_up(machine: Machine, server: Server) -> None:
+    machine.folder.write(small(server))
+
+    done = machine.folder.run("optimize", "study.yaml", "-q")
+
+    assert done.code == 0, done.err
+    newest = machine.folder.run("status", COLUMNS="160").out
+    assert " here " in newest
+
+
+def test_up_says_where_everything_is_and_only_its_owner_reads_the_passwords(machine: Machine) -> None:
+    secrets = [path for path in machine.place.folder.iterdir() if machine.kept.redis_password in _text(path)]
+
+    assert f"127.0.0.1:{machine.kept.redis_port}" in machine.up
+    assert machine.state.flower_url in machine.up
+    assert {path.name for path in secrets} == {"kept.json", "redis.conf", "state.json"}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
+    assert stat.S_IMODE(machine.place.folder.stat().st_mode) == 0o700
+
+
+def test_no_password_and_no_key_stands_on_a_command_line_or_in_a_log(machine: Machine) -> None:
+    pids = [machine.state.pid, *(each.pid for each in machine.running.values())]
+    commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in pids if Path(f"/proc/{pid}/cmdline").exists()]
+
+    for secret in (machine.kept.redis_password, machine.kept.flower_password, "key-from-the-env-file"):
+        assert not [command for command in commands if secret in command]
+        assert secret not in machine.logs()
+
+
+def test_redis_keeps_what_it_is_given(machine: Machine) -> None:
+    with machine.client() as client:
+        kept = client.config_get("*append*") | client.config_get("maxmemory-policy")
+
+    assert kept["appendonly"] == "yes"
+    assert kept["appendfsync"] == "everysec"
+    assert kept["maxmemory-policy"] == "noeviction"
+
+
+def test_workers_have_the_keys_and_no_way_to_the_database(machine: Machine) -> None:
+    environ = Path(f"/proc/{machine.running['worker-1'].pid}/environ")
+    if not environ.exists():
+        pytest.skip("no /proc")
+
+    variables = environ.read_text()
+
+    assert "A_PROVIDERS_KEY=key-from-the-env-file" in variables
+    assert "CONVERGENCE_DATABASE_URL" not in variables
+
+
+def test_up_twice_changes_nothing(machine: Machine) -> None:
+    before = {name: each.pid for name, each in machine.running.items()}
+
+    again = machine.folder.run("up")
+
+    assert again.code == 0, again.err
+    assert {name: each.pid for name, each in machine.running.items()} == before
+
+
+def test_what_dies_is_begun_again_and_status_says_so(machine: Machine) -> None:
+    before = machine.running["worker-1"].pid
+    assert before is not None
+
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: (w := machine.running.get("worker-1")) is not None and w.pid != before and w.is_ready)
+
+    assert "worker-1 was restarted" in machine.folder.run("status").out
+
+
+def test_workers_are_scaled_up_and_down_and_the_queue_goes_on(machine: Machine, server: Server) -> None:
+    machine.folder.write(small(server, calls=300))
+    study = machine.folder.run("submit", "study.yaml", "--detach", "--new", "--no-cache").out.strip()
+
+    more = machine.folder.run("up", "--workers", "3")
+    n_more = sum(name.startswith("worker-") for name in machine.running)
+    fewer = machine.folder.run("up", "--workers", "1")
+    n_fewer = sum(name.startswith("worker-") for name in machine.running)
+    watched = machine.folder.run("watch", study, "-q")
+
+    assert (more.code, n_more) == (0, 3), more.err
+    assert (fewer.code, n_fewer) == (0, 1), fewer.err
+    assert watched.code == 0, watched.err + machine.logs()
+    assert "process.killed" not in machine.logs()
+    assert machine.folder.books(study=study).n_attempts == 300
+
+
+def test_another_shell_is_told_the_variables(machine: Machine, tmp_path: Path) -> None:
+    lines = machine.folder.run("info", "--env").out.splitlines()
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+    elsewhere = type(machine.folder)(path=tmp_path, environ=variables)
+
+    seen = elsewhere.run("status")
+
+    assert variables["CONVERGENCE_BROKER_URL"] == machine.state.environment["CONVERGENCE_BROKER_URL"]
+    assert "coordinates" in seen.out
+    assert "the cluster at redis://:***@127.0.0.1:" in elsewhere.run("info").out
+
+
+def test_an_explicit_broker_wins(machine: Machine, server: Server) -> None:
+    machine.folder.write(small(server))
+
+    here = machine.folder.run("submit", "study.yaml", "-q", "--new", CONVERGENCE_BROKER_URL="")
+    refused = machine.folder.run("up", CONVERGENCE_BROKER_URL="redis://elsewhere:6379/0")
+
+    assert here.code == 0, here.err
+    assert refused.code == 1
+    assert "names a cluster already" in refused.err
+
+
+def test_heartbeats_are_fresh_and_a_probe_says_so(machine: Machine, tmp_path: Path) -> None:
+    fresh = [machine.folder.run("probe", str(machine.place.heartbeat(n))) for n in ("coordinator", "worker-1")]
+    stale = tmp_path / "stale"
+    stale.touch()
+    os.utime(stale, (1, 1))
+
+    assert [probe.code for probe in fresh] == [0, 0]
+    assert machine.folder.run("probe", CONVERGENCE_HEARTBEAT_FILE=str(stale)).code == 1
+    assert machine.folder.run("probe", str(tmp_path / "none")).code == 1
+
+
+def test_a_killed_supervisor_is_noticed_and_what_it_left_is_ended(tmp_path: Path, server: Server) -> None:
+    with machine_cluster(tmp_path, "--workers", "1") as machine:
+        machine.folder.write(small(server))
+        left = list(machine.running.values())
+        os.kill(machine.state.pid, signal.SIGKILL)
+        wait_until(lambda: process_identity(machine.state.pid) != machine.state.identity)
+
+        refused = machine.folder.run("submit", "study.yaml", "-q")
+        again = machine.folder.run("up")
+        done = machine.folder.run("submit", "study.yaml", "-q")
+        ended = machine.folder.run("down")
+        down_again = machine.folder.run("down")
+
+        assert refused.code == 1
+        assert "does not run any more" in refused.err
+        assert again.code == 0, again.err
+        assert "ending what a killed supervisor left: redis, coordinator, worker-1, flower" in again.out
+        assert [each.name for each in left if is_alive(each)] == []
+        assert done.code == 0, done.err
+        assert ended.code == 0, ended.err
+        assert machine.place.state() is None
+        assert "no cluster runs here" in down_again.out
+
+
+def _text(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
