@@ -9,10 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := ./tools/install
 
-.PHONY: help setup submit demo up workers status logs down test check bench lock clean
+.PHONY: help setup submit demo up workers status logs down test check bench lock clean k8s-validate k8s-dev
 
 help: ## Show what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(VENV)/.core: pyproject.toml requirements/core.txt tools/install
 	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/core.txt && touch $@
@@ -62,6 +62,12 @@ check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 
 bench: $(VENV)/.dev ## Measure what the README claims, in under ten minutes
 	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+k8s-validate: $(VENV)/.dev ## Build every overlay of k8s/ and check it as a cluster would, and more strictly
+	@$(BIN)/python -m tests.manifests.validate
+
+k8s-dev: ## Run everything in a kind cluster on this machine: needs docker, kind and kubectl
+	@./tools/k8s-dev
 
 lock: ## Resolve the requirements anew, with hashes, for every platform
 	@./tools/lock
