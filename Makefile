@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := ./tools/install
 
-.PHONY: help setup submit demo up workers status logs down test check bench lock clean k8s-validate k8s-dev
+.PHONY: help setup submit demo up workers status logs down test check bench lock clean k8s-validate k8s-dev image image-rehearsal compose-up compose-down
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,7 +49,10 @@ down: $(VENV)/.core ## End the cluster; its studies go on after the next `make u
 $(VENV)/.browser: $(VENV)/.dev tools/browser
 	@./tools/browser $(VENV)/browser $(BIN)/python && touch $@
 
-test: $(VENV)/.browser ## Run all the tests
+$(VENV)/.prometheus: $(VENV)/.dev tools/prometheus
+	@./tools/prometheus $(VENV)/prometheus && touch $@
+
+test: $(VENV)/.browser $(VENV)/.prometheus ## Run all the tests
 	@browser=$$PWD/$(VENV)/browser/chromium; [ ! -x "$$browser" ] || export CONVERGENCE_TEST_BROWSER=$$browser; \
 	  $(BIN)/python -m pytest -n 2 $(ARGS)
 
@@ -62,6 +65,18 @@ check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 
 bench: $(VENV)/.dev ## Measure what the README claims, in under ten minutes
 	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+image: ## Build the image with Docker, its base pinned by digest
+	@./tools/image
+
+image-rehearsal: $(VENV)/.dev ## Build the image without an engine, measure it and run what is in it: needs root
+	@$(BIN)/python -m tests.image.rehearse $(ARGS)
+
+compose-up: ## Run the whole cluster with Docker Compose; compose-down ends it and keeps its data
+	@./tools/compose up
+
+compose-down:
+	@./tools/compose down
 
 k8s-validate: $(VENV)/.dev ## Build every overlay of k8s/ and check it as a cluster would, and more strictly
 	@$(BIN)/python -m tests.manifests.validate
