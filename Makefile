@@ -12,7 +12,7 @@ INSTALL := ./tools/install
 .PHONY: help setup submit demo up workers status logs down test check bench lock clean k8s-validate k8s-dev image image-rehearsal compose-up compose-down
 
 help: ## Show what can be made
-	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 $(VENV)/.core: pyproject.toml requirements/core.txt tools/install
 	@PYTHON=$(PYTHON) $(INSTALL) $(VENV) requirements/core.txt && touch $@

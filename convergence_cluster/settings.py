@@ -48,6 +48,9 @@ class Settings:
     """CONVERGENCE_METRICS_HOST: the address they listen on; default 127.0.0.1."""
     heartbeat_path: Path | None
     """CONVERGENCE_HEARTBEAT_FILE: touched every few seconds while a coordinator or worker is well; default none."""
+    traces: str | None
+    """CONVERGENCE_TRACES: `otlp`, to the collector that OTEL_EXPORTER_OTLP_ENDPOINT names, or a file for spans as JSON
+    lines; default none."""
     log_level: str
     """CONVERGENCE_LOG_LEVEL: debug, info, warning or error; default warning, because progress is shown anyway."""
 
@@ -77,6 +80,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         metrics_port=int(_amount(environ, "CONVERGENCE_METRICS_PORT", 0.0)),
         metrics_host=environ.get("CONVERGENCE_METRICS_HOST") or "127.0.0.1",
         heartbeat_path=_path(environ.get("CONVERGENCE_HEARTBEAT_FILE")),
+        traces=environ.get("CONVERGENCE_TRACES") or None,
         log_level=level,
     )
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from celery import Celery, bootsteps, signals
+from celery import Celery, bootsteps, current_task, signals
 from celery.worker.consumer import Consumer
 
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.surroundings import ClusterSurroundings
+from convergence_cluster.bootstrap.traces import TRACE_HEADERS, open_traces
 from convergence_cluster.bootstrap.worker_runtime import WorkerRuntime, WorkerSettings
 from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app
 from convergence_cluster.dispatch.connections import Names, connect
@@ -53,7 +54,10 @@ def run_calls(**arguments: object) -> str:
     if set(arguments) != {ARGUMENT}:
         runtime.refuse(f"the message has the arguments {sorted(arguments)[:5]}; expected {ARGUMENT}", arguments)
         return "refused"
-    return runtime.run(arguments[ARGUMENT])
+    request = current_task.request
+    headers = {name: str(request.get(name)) for name in TRACE_HEADERS if request.get(name)}
+    with open_traces(read_settings(os.environ).traces).task(headers, str(request.id)):
+        return runtime.run(arguments[ARGUMENT])
 
 
 class CarefulConsumer(Consumer):  # type: ignore[misc]  # Celery has no types

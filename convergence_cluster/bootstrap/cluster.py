@@ -13,10 +13,12 @@ from convergence_cluster.bootstrap.recording import me
 from convergence_cluster.bootstrap.runner import cost_bound
 from convergence_cluster.bootstrap.seat import Seat, unguarded
 from convergence_cluster.bootstrap.sitting import Sitting, StudySitting
+from convergence_cluster.bootstrap.traces import open_traces
 from convergence_cluster.dispatch.celery_app import CeleryPublisher, build_app
 from convergence_cluster.dispatch.connections import BrokerAway, Names, connect
 from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
 from convergence_cluster.dispatch.dispatcher import Dispatcher
+from convergence_cluster.dispatch.wire import Task
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, LeaseLost, StorageError
 from convergence_cluster.domain.identity import StudyId
@@ -46,6 +48,7 @@ class ClusterCoordinator:
         self._clock = clock
         self._redis = connect(settings.broker_url, sentinel_master=settings.sentinel_master)
         self._app = build_app(settings.broker_url, queue=settings.queue, sentinel_master=settings.sentinel_master)
+        self._traces = open_traces(settings.traces)
         self._stopping = threading.Event()
         self.on_turn: Callable[[Term | None], None] = lambda _: None
         """Called after every turn of the loop, with what is at work while this coordinator leads."""
@@ -87,10 +90,13 @@ class ClusterCoordinator:
         finally:
             database.close()
 
+    def _headers(self, task: Task) -> Mapping[str, str]:
+        return self._traces.headers(task.study, task.id, attempt=task.attempt, n_calls=len(task.calls))
+
     def _term(self, database: Database, leadership: Leadership, token: int) -> "Term":
         names = Names(queue=self._settings.queue)
         board = CoordinatorBoard(self._redis, names, token=token)
-        publisher = CeleryPublisher(self._app, self._redis, queue=self._settings.queue)
+        publisher = CeleryPublisher(self._app, self._redis, queue=self._settings.queue, headers=self._headers)
         dispatcher = Dispatcher(board=board, publisher=publisher, clock=self._clock, lease_s=self._settings.lease_s)
         return Term(
             database,

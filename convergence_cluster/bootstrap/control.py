@@ -14,6 +14,7 @@ from convergence_cluster.bootstrap.recording import create_record, me
 from convergence_cluster.bootstrap.reporting import build_report
 from convergence_cluster.bootstrap.runner import RunnerFactory, cost_bound
 from convergence_cluster.bootstrap.sitting import Sitting, StudySitting
+from convergence_cluster.bootstrap.traces import open_traces
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.rounds import drive
 from convergence_cluster.domain.clock import Clock
@@ -62,6 +63,8 @@ class Control:
                 studies.set_state(found.id, StudyState.CANCELLED, now_s=self._clock.now_s())
                 found = None
             record = found or create_record(studies, study, source, settings=self._settings, clock=self._clock)
+            if found is None:
+                open_traces(self._settings.traces).submitted(record.id, study.spec.api.name)
             return self._sit(database, record, study, listener=listener, is_resumed=found is not None)
 
     def resume(self, study_id: str | None, *, listener: Callable[[Progress], None]) -> Sitting:

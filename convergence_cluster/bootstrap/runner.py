@@ -10,12 +10,14 @@ from convergence_cluster.bootstrap.helpers import ScoringBound, build_helpers
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
 from convergence_cluster.bootstrap.scorers import build_evaluators
+from convergence_cluster.bootstrap.traces import open_traces, traced
 from convergence_cluster.domain.calls import Allowance, Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.evaluators.measured import MEASURED
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
 from convergence_cluster.metering.retry import RetryPolicy
+from convergence_cluster.settings import read_settings
 from convergence_cluster.spec.environment import helpers_of, needed_environment, resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.telemetry import redactor, secrets_of
@@ -88,9 +90,10 @@ class RunnerFactory:
         """Return the coroutine function that runs a call."""
         limiter = self._around.limiter(self._study)
         provider = build_provider(self._study, environ=self._environ, clock=self._clock, heed=heeding(limiter))
+        seen = traced(provider, self._study, open_traces(read_settings(self._environ).traces), environ=self._environ)
         self._runner = TrialRunner(
             self._plan,
-            provider=self._around.guarded(self._study, provider),
+            provider=self._around.guarded(self._study, seen),
             prices=build_prices(self._study, environ=self._environ, clock=self._clock),
             meter=self._meter,
             limiter=limiter,

@@ -13,6 +13,7 @@ from convergence_cluster.bootstrap.progress_text import parse_failure, parse_pro
 from convergence_cluster.bootstrap.recording import create_record, with_study
 from convergence_cluster.bootstrap.runner import cost_bound
 from convergence_cluster.bootstrap.sitting import Sitting
+from convergence_cluster.bootstrap.traces import open_traces
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import Conflict, NotFound
 from convergence_cluster.domain.identity import StudyId
@@ -51,6 +52,7 @@ class ClusterClient:
                 found = create_record(
                     studies, study, source, settings=self._settings, clock=self._clock, priority=priority
                 )
+                open_traces(self._settings.traces).submitted(found.id, study.spec.api.name)
             elif found.state is StudyState.INTERRUPTED:
                 submissions.queue(found.id, spec_json=with_study(found, study), now_s=self._clock.now_s())
             return found.id

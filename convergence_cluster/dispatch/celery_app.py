@@ -5,8 +5,8 @@ stream of our own. Source of the settings: measurements of Celery 5.7 on Redis; 
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import kombu.exceptions
 import redis
@@ -24,6 +24,9 @@ PRIORITIES: Final[Mapping[str, int]] = {"interactive": 0, "normal": 3, "batch": 
 _SEPARATOR: Final = "--p"
 VISIBILITY_S: Final = 1800
 """Longer than any task: the transport would give a running one to another worker, which would refuse it."""
+
+Headers: TypeAlias = Callable[[Task], Mapping[str, str]]
+"""What the message of a task carries beside it; nothing that decides anything."""
 
 
 def list_names(queue: str) -> list[str]:
@@ -92,11 +95,17 @@ def _transport(queue: str, concurrency: int, sentinel_master: str | None) -> dic
     return options if sentinel_master is None else {**options, "master_name": sentinel_master}
 
 
+def _no_headers(task: Task) -> Mapping[str, str]:
+    del task
+    return {}
+
+
 class CeleryPublisher:
     """Puts tasks on the queue, and looks at what lies there. For one thread."""
 
-    def __init__(self, app: Celery, client: redis.Redis, *, queue: str) -> None:
+    def __init__(self, app: Celery, client: redis.Redis, *, queue: str, headers: Headers = _no_headers) -> None:
         self._app = app
+        self._headers = headers
         self._redis = client
         self._queue = queue
 
@@ -119,6 +128,7 @@ class CeleryPublisher:
                         argsrepr=task.summary(),  # all that Flower and logs show of it
                         kwargsrepr="{}",
                         ignore_result=True,
+                        headers=dict(self._headers(task)),
                     )
         except (kombu.exceptions.OperationalError, redis.RedisError, OSError) as error:
             raise BrokerAway(f"the queue does not answer ({type(error).__name__}: {error})") from error
