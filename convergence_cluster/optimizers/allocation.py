@@ -11,7 +11,7 @@ the two).
 import numpy as np
 from numpy.typing import NDArray
 
-from convergence_cluster.optimizers.deviations import Parts
+from convergence_cluster.optimizers.mixtures import Elsewhere, Parts
 
 _MAX_DRAWS = 8
 _MAX_NUMBERS = 20_000
@@ -20,11 +20,18 @@ _TRIES = 8
 
 
 def next_arm(
-    parts: Parts, leader: int | None, within: float, is_open_to_calls: NDArray[np.bool_], rng: np.random.Generator
+    parts: Parts,
+    leader: int | None,
+    within: float,
+    is_open_to_calls: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    elsewhere: Elsewhere | None = None,
 ) -> int | None:
     """Return the arm to call next, or None if none is open to calls.
 
-    All arms take part in the draws. A leader that no draw beats is called itself: it proves good, or makes way. When
+    All arms take part in the draws; the last one stands for `elsewhere`, where that is given.
+    A leader that no draw beats is called itself: it proves good, or makes way. When
     neither leader nor challenger can be called, another challenger is drawn.
     """
     callable_arms = np.flatnonzero(is_open_to_calls)
@@ -34,22 +41,24 @@ def next_arm(
         return 0
     _, variances = parts.moments()
     for _ in range(_TRIES):
-        first, challenger, is_beaten = duel(parts, leader, within, rng)
+        first, challenger, is_beaten = duel(parts, leader, within, rng, elsewhere)
         share = variances[first] / max(variances[first] + variances[challenger], 1e-300) if is_beaten else 1.0
         order = (first, challenger) if rng.random() < share else (challenger, first)
         for arm in order:
             if is_open_to_calls[arm]:
                 return int(arm)
-    draws = _drawn(parts, rng)[:, callable_arms]
+    draws = _drawn(parts, rng, elsewhere)[:, callable_arms]
     return int(callable_arms[draws.max(axis=0).argmax()])
 
 
-def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generator) -> tuple[int, int, bool]:
+def duel(
+    parts: Parts, leader: int | None, within: float, rng: np.random.Generator, elsewhere: Elsewhere | None = None
+) -> tuple[int, int, bool]:
     """Return the leader, the first arm to beat it by the margin in a draw or to come nearest, and whether any did.
 
     Needs two arms. Without a leader, the best of one draw leads.
     """
-    draws = _drawn(parts, rng)
+    draws = _drawn(parts, rng, elsewhere)
     first = int(draws[0].argmax()) if leader is None else leader
     excess = draws - draws[:, first : first + 1] - within * abs(draws[:, first : first + 1])
     excess[:, first] = -np.inf
@@ -59,12 +68,16 @@ def duel(parts: Parts, leader: int | None, within: float, rng: np.random.Generat
     return first, int(excess[row].argmax()), len(winners) > 0
 
 
-def _drawn(parts: Parts, rng: np.random.Generator) -> NDArray[np.float64]:
+def _drawn(parts: Parts, rng: np.random.Generator, elsewhere: Elsewhere | None) -> NDArray[np.float64]:
     n = parts.shares.shape[1]
     shape = (min(max(_MAX_NUMBERS // n, 2), _MAX_DRAWS), n)
-    is_wide = rng.random(shape) < parts.shares[1]
-    means = np.where(is_wide, parts.means[1], parts.means[0])
+    chance = rng.random(shape)
+    is_odd, is_wide = chance < parts.shares[2], chance < parts.shares[2] + parts.shares[1]
     deviations = np.sqrt(parts.variances)
-    draws = means + np.where(is_wide, deviations[1], deviations[0]) * rng.standard_normal(shape)
+    means = np.where(is_odd, parts.means[2], np.where(is_wide, parts.means[1], parts.means[0]))
+    spreads = np.where(is_odd, deviations[2], np.where(is_wide, deviations[1], deviations[0]))
+    draws = means + spreads * rng.standard_normal(shape)
+    if elsewhere is not None:
+        draws[:, -1] = elsewhere.best(len(draws), rng)
     # No score is above 1: what a normal puts there belongs below.
     return np.asarray(np.where(draws > 1.0, 2.0 - draws, draws))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,13 @@ from convergence_cluster.optimizers.front import MetricMeans, nondominated, orie
 Z90 = 1.6448536269514722
 """Half width of a normal's central 90 % interval, in standard deviations."""
 N_DRAWS = 2000
+MAX_NUMBERS = 1_000_000
+"""Random numbers at most for one answer, with no fewer than a tenth of the draws."""
 TIED = 0.025
 """An arm is tied with the best while its probability of being better is at least this."""
 MAX_FRONT = 50
+MIN_TRIED = 4
+"""Cases that an arm must have had to be recommended, where any arm has had as many: one lucky call is no answer."""
 
 Floats = NDArray[np.float64]
 
@@ -35,6 +40,16 @@ class Belief:
     configurations: Sequence[Configuration]
     operators: Sequence[str]
     metrics: MetricMeans
+    reach: Floats | None = None
+    """What is sure of every arm in every metric, more being better, shape (n_arms, n_objectives); nan: nothing.
+
+    None: the arms' own means decide which are on the front.
+    """
+
+    @property
+    def runs(self) -> NDArray[np.bool_]:
+        """Whether each arm can run and has a score."""
+        return np.array([state is not ArmState.OUT for state in self.states], dtype=bool) & (self.n_cases > 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,29 +64,30 @@ class Chances:
 
 def best_arm(belief: Belief, objectives: Sequence[Objective]) -> int | None:
     """Return the arm of the highest posterior mean that keeps the bounds, else the one that breaks them least."""
-    runs = np.array([state is not ArmState.OUT for state in belief.states], dtype=bool)
-    runs &= belief.n_cases > 0
+    runs = belief.runs
     if not runs.any():
         return None
+    runs = runs & is_tried(belief.n_cases, runs)
     broken = np.nan_to_num(violation(belief.metrics.means, objectives))
     eligible = runs & (broken <= broken[runs].min())
     return int(np.where(eligible, belief.means, -np.inf).argmax())
 
 
-def chances(
-    belief: Belief, best: int, within: float, rng: np.random.Generator, others: tuple[Floats, Floats] | None = None
-) -> Chances:
-    """Return the probabilities that matter; `others` are means and variances of arms not opened that may be better."""
-    runs = np.array([state is not ArmState.OUT for state in belief.states], dtype=bool) & (belief.n_cases > 0)
+def is_tried(n_cases: NDArray[Any], runs: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Say of each arm whether it has had enough cases to be the answer: a few, or as many as any."""
+    most = int(n_cases[runs].max()) if runs.any() else 0
+    return np.asarray(n_cases >= min(MIN_TRIED, most))
+
+
+def chances(belief: Belief, best: int, within: float, rng: np.random.Generator) -> Chances:
+    """Return the probabilities that matter, among the arms that were called."""
     top = belief.means + 4 * np.sqrt(belief.variances) >= belief.means[best] - 4 * np.sqrt(belief.variances[best])
-    near = np.flatnonzero(runs & top)
-    draws = belief.means[near] + np.sqrt(belief.variances[near]) * rng.standard_normal((N_DRAWS, len(near)))
+    near = np.flatnonzero(belief.runs & top)
+    n_draws = min(N_DRAWS, max(MAX_NUMBERS // max(len(near), 1), N_DRAWS // 10))
+    draws = belief.means[near] + np.sqrt(belief.variances[near]) * rng.standard_normal((n_draws, len(near)))
     p_best = np.zeros(len(belief.means))
-    p_best[near] = np.bincount(draws.argmax(axis=1), minlength=len(near)) / N_DRAWS
+    p_best[near] = np.bincount(draws.argmax(axis=1), minlength=len(near)) / n_draws
     highest = draws.max(axis=1)
-    if others is not None and len(others[0]) > 0:
-        rest = others[0] + np.sqrt(others[1]) * rng.standard_normal((N_DRAWS, len(others[0])))
-        highest = np.maximum(highest, rest.max(axis=1))
     mine = draws[:, int(np.searchsorted(near, best))]
     return Chances(best=best, p_best=p_best, p_within=float((mine >= (1.0 - within) * highest).mean()))
 
@@ -149,7 +165,7 @@ def _called(belief: Belief) -> NDArray[np.intp]:
 def _tied(belief: Belief, best: int, broken: Floats) -> list[int]:
     gap = belief.means[best] - belief.means
     spread = np.sqrt(belief.variances + belief.variances[best])
-    runs = np.array([state is not ArmState.OUT for state in belief.states], dtype=bool) & (belief.n_cases > 0)
+    runs = belief.runs
     tied = runs & (broken <= broken[best]) & (gap <= 1.96 * spread)
     tied[best] = False
     places = np.flatnonzero(tied)
@@ -157,11 +173,13 @@ def _tied(belief: Belief, best: int, broken: Floats) -> list[int]:
 
 
 def _front(belief: Belief, objectives: Sequence[Objective], broken: Floats) -> list[int]:
-    runs = np.array([state is not ArmState.OUT for state in belief.states], dtype=bool) & (belief.n_cases > 0)
+    runs = belief.runs
     places = np.flatnonzero(runs & ~np.isnan(belief.metrics.means).any(axis=1))
     if len(places) == 0 or not objectives:
         return []
-    kept = places[nondominated(oriented(belief.metrics.means[places], objectives))]
+    points = oriented(belief.metrics.means, objectives) if belief.reach is None else belief.reach
+    places = places[~np.isnan(points[places]).any(axis=1)]
+    kept = places[nondominated(points[places])]
     order = np.lexsort((-belief.means[kept], broken[kept] > 0))
     return [int(arm) for arm in kept[order]][:MAX_FRONT]
 

@@ -7,14 +7,16 @@ from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import ArmState
-from convergence_cluster.optimizers.deviations import Deviations, Parts, posterior
+from convergence_cluster.optimizers.deviations import Deviations
 from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.mixtures import Parts, posterior
 from convergence_cluster.optimizers.surrogate import Prior
 
 Floats = NDArray[np.float64]
 
-_N_COLUMNS = 9
-"""Prior mean and variance by the model's weights, posterior mean and variance, then the posterior's two parts."""
+_N_COLUMNS = 14
+"""Prior mean and variance by the model's weights, posterior mean and variance, the factor on deviations, and the
+posterior's three parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,8 @@ class Proposal:
     operator: str
     row: Floats
     """Its genes."""
+    is_guess: bool = False
+    """Nothing speaks for it; one call is enough to see whether anything does."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -96,7 +100,8 @@ class Arms:
             self._grow()
         self._features[self.n], self._rows[self.n] = proposal.features, proposal.row
         self._columns[:2, self.n] = (prior.means[0], prior.variances[0])
-        self._store(slice(self.n, self.n + 1), deviations.prior(prior.means, prior.variances))
+        self._store(slice(self.n, self.n + 1), deviations.prior(prior))
+        self._columns[4, self.n] = prior.scales[0]
         self._alive[self.n] = True
         self.configurations.append(proposal.configuration)
         self.states.append(ArmState.ALIVE)
@@ -122,11 +127,12 @@ class Arms:
 
     def learn(self, arm: int, deviations: Deviations, evidence: Evidence) -> None:
         """Update one arm's posterior from its calls; see `relearn`."""
-        prior = deviations.prior(self._columns[0, arm : arm + 1], self._columns[1, arm : arm + 1])
+        means, variances, scales = self._columns[[0, 1, 4], arm : arm + 1]
+        prior = deviations.prior(Prior(means=means, variances=variances, scales=scales))
         seen = np.array([evidence.mean_of(arm)])
-        first = np.array([evidence.errors_of(arm, prior.means[:, 0])]).T
+        first = np.array([evidence.errors_of(arm, prior.means[:, 0], prior.variances[:, 0])]).T
         guess = posterior(prior, seen, first)
-        last = np.array([evidence.errors_of(arm, guess.means[:, 0])]).T
+        last = np.array([evidence.errors_of(arm, guess.means[:, 0], guess.variances[:, 0])]).T
         self._store(slice(arm, arm + 1), _rescaled(guess, first, last))
 
     def relearn(self, prior: Prior, deviations: Deviations, evidence: Evidence) -> None:
@@ -137,32 +143,35 @@ class Arms:
         With scores 0 and 1 that is the beta posterior.
         """
         self._columns[:2, : self.n] = (prior.means, prior.variances)
+        self._columns[4, : self.n] = prior.scales
         known = evidence.counts > 0
-        expected = deviations.prior(prior.means, prior.variances)
+        expected = deviations.prior(prior)
         seen = np.where(known, np.nan_to_num(evidence.means()), prior.means)
-        first = np.array([np.where(known, evidence.errors(centres), 1e12) for centres in expected.means])
+        first = _errors(evidence, expected)
         guess = posterior(expected, seen, first)
-        last = np.array([np.where(known, evidence.errors(centres), 1e12) for centres in guess.means])
+        last = _errors(evidence, guess)
         self._store(slice(0, self.n), _rescaled(guess, first, last))
 
     def parts(self, arms: NDArray[np.int64]) -> Parts:
         """Return the posteriors of some arms as mixtures."""
-        wide, narrow_mean, wide_mean, narrow_variance, wide_variance = self._columns[4:, arms]
-        return Parts(
-            shares=np.array([1 - wide, wide]),
-            means=np.array([narrow_mean, wide_mean]),
-            variances=np.array([narrow_variance, wide_variance]),
-        )
+        columns = self._columns[5:14, arms].reshape(3, 3, -1)
+        return Parts(shares=columns[0], means=columns[1], variances=columns[2])
 
     def _store(self, arms: slice, parts: Parts) -> None:
         self._columns[2:4, arms] = parts.moments()
-        self._columns[4, arms] = parts.shares[1]
-        self._columns[5:7, arms] = parts.means
-        self._columns[7:9, arms] = parts.variances
+        self._columns[5:8, arms] = parts.shares
+        self._columns[8:11, arms] = parts.means
+        self._columns[11:14, arms] = parts.variances
 
     def _grow(self) -> None:
         self._features, self._rows = np.tile(self._features, (2, 1)), np.tile(self._rows, (2, 1))
         self._columns, self._alive = np.tile(self._columns, (1, 2)), np.tile(self._alive, 2)
+
+
+def _errors(evidence: Evidence, parts: Parts) -> Floats:
+    """Return the variance of every arm's own mean by each part, shape (n_parts, n)."""
+    errors = [evidence.errors(m, v) for m, v in zip(parts.means, parts.variances, strict=True)]
+    return np.minimum(np.array(errors), 1e12)
 
 
 def _rescaled(parts: Parts, first: Floats, last: Floats) -> Parts:

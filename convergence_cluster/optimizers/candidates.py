@@ -1,6 +1,7 @@
 """Where arms that do not exist yet come from, and what the model expects of the most promising ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from convergence_cluster.optimizers.genome import Codec, Rows
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.policy import OperatorPolicy, policy_context
 from convergence_cluster.optimizers.surrogate import Prior
+from convergence_cluster.optimizers.tradeoffs import MetricPriors, Tradeoffs
 
 N_DRAWS = 16
 """Thompson draws of the model by which the shortlist is chosen."""
@@ -25,22 +27,40 @@ MAX_LISTED = 5000
 
 Floats = NDArray[np.float64]
 
-NOTHING = Prior(means=np.zeros(0), variances=np.zeros(0))
+NOTHING = Prior(means=np.zeros(0), variances=np.zeros(0), scales=np.zeros(0))
+
+
+NO_METRICS = MetricPriors(means=np.zeros((0, 0)), variances=np.zeros((0, 0)))
 
 
 class Candidates(Protocol):
     """A source of new arms with a shortlist; `prior` is what the model says of it, in the same order."""
 
     prior: Prior
+    metrics: MetricPriors
+    """The same in every metric; empty where the whole front is not searched for."""
     features: Floats
     """Of all configurations that exist, shape (n, n_features); (0, n_features) where they are too many."""
 
-    def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
-        """Choose the shortlist anew; parents are the rows of the best arms, best first."""
+    def refresh(
+        self, model: Model, parents: Rows, rng: np.random.Generator, tradeoffs: Tradeoffs | None = None
+    ) -> None:
+        """Choose the shortlist anew, half of it for the front where that is known.
+
+        Parents are the rows of the best arms, best first.
+        """
         ...
 
     def take(self, place: int) -> Proposal:
         """Remove one of the shortlist, for it becomes an arm."""
+        ...
+
+    def n_left(self) -> int:
+        """Return how many configurations are not opened, as far as they can be counted."""
+        ...
+
+    def take_any(self, rng: np.random.Generator) -> Proposal:
+        """Remove any one of them."""
         ...
 
     def claim(self, configuration: Configuration) -> Proposal | None:
@@ -66,21 +86,33 @@ class ListedCandidates:
         self.features = design.features(rows)
         self._index = {canonical_json(configuration): k for k, configuration in enumerate(configurations)}
         self._is_taken = np.zeros(len(configurations), dtype=bool)
+        self._n_left = len(configurations)
         self._short = np.zeros(0, dtype=np.int64)
-        self.prior = NOTHING
+        self.prior, self.metrics = NOTHING, NO_METRICS
 
-    def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
+    def refresh(
+        self, model: Model, parents: Rows, rng: np.random.Generator, tradeoffs: Tradeoffs | None = None
+    ) -> None:
         """Choose the shortlist anew; the parents do not matter."""
         del parents
         left = np.flatnonzero(~self._is_taken)
         if len(left) > SHORTLIST:
-            left = left[model.promising(self.features[left], SHORTLIST, N_DRAWS, rng)]
+            left = left[_promising(model, tradeoffs, self.features[left], self._rows[left], SHORTLIST, rng)]
         self._short = left
-        self.prior = model.expected(self.features[left])
+        self.prior = model.expected(self.features[left], self._rows[left])
+        self.metrics = _in_metrics(tradeoffs, self.features[left])
 
     def take(self, place: int) -> Proposal:
         """Remove one of the shortlist, for it becomes an arm."""
         return self._take(int(self._short[place]), "pool")
+
+    def n_left(self) -> int:
+        """Return how many configurations are not opened."""
+        return self._n_left
+
+    def take_any(self, rng: np.random.Generator) -> Proposal:
+        """Remove any one of them."""
+        return replace(self._take(int(rng.choice(np.flatnonzero(~self._is_taken))), "pool"), is_guess=True)
 
     def claim(self, configuration: Configuration) -> Proposal | None:
         """Return the proposal of a configuration from elsewhere, or None if it is not listed or taken already."""
@@ -97,8 +129,9 @@ class ListedCandidates:
 
     def _take(self, k: int, operator: str) -> Proposal:
         self._is_taken[k] = True
+        self._n_left -= 1
         keep = self._short != k
-        self._short, self.prior = self._short[keep], self.prior.only(keep)
+        self._short, self.prior, self.metrics = self._short[keep], self.prior.only(keep), self.metrics.only(keep)
         return Proposal(
             configuration=self._configurations[k], features=self.features[k], operator=operator, row=self._rows[k]
         )
@@ -120,22 +153,25 @@ class BredCandidates:
         self.features = np.zeros((0, 1 + sum(design.widths)))
         unordered = [not gene.is_real and gene.places is None for gene in codec.genes]
         self._share_categorical = float(np.mean(unordered)) if unordered else 0.0
-        self.prior = NOTHING
+        self.prior, self.metrics = NOTHING, NO_METRICS
 
     def redesign(self) -> None:
         """Drop proposals with features of the former design."""
-        self._proposals, self.prior = [], NOTHING
+        self._proposals, self.prior, self.metrics = [], NOTHING, NO_METRICS
         self.features = np.zeros((0, 1 + sum(self._design.widths)))
 
     def context(self) -> Floats:
         """Return the policy's context as it is now."""
         return policy_context(len(self._taken), self._share_categorical)
 
-    def refresh(self, model: Model, parents: Rows, rng: np.random.Generator) -> None:
+    def refresh(
+        self, model: Model, parents: Rows, rng: np.random.Generator, tradeoffs: Tradeoffs | None = None
+    ) -> None:
         """Breed, and choose the shortlist anew."""
         rows, operators = self._bred(parents, rng)
         features = self._design.features(rows)
-        kept = model.promising(features, N_KEPT, N_DRAWS, rng) if len(rows) > N_KEPT else np.arange(len(rows))
+        everything = np.arange(len(rows))
+        kept = _promising(model, tradeoffs, features, rows, N_KEPT, rng) if len(rows) > N_KEPT else everything
         chosen: dict[str, int] = {}
         self._proposals = []
         for k in kept:
@@ -146,14 +182,24 @@ class BredCandidates:
                 self._proposals.append(
                     Proposal(configuration=configuration, features=features[k], operator=operators[k], row=rows[k])
                 )
-        self.prior = model.expected(features[list(chosen.values())])
+        chosen_rows = list(chosen.values())
+        self.prior = model.expected(features[chosen_rows], rows[chosen_rows])
+        self.metrics = _in_metrics(tradeoffs, features[chosen_rows])
 
     def take(self, place: int) -> Proposal:
         """Remove one of the shortlist, for it becomes an arm."""
         proposal = self._proposals.pop(place)
-        self.prior = self.prior.only(np.arange(len(self.prior.means)) != place)
+        self._forget(place)
         self._taken.add(canonical_json(proposal.configuration))
         return proposal
+
+    def n_left(self) -> int:
+        """Return 0: what was not bred cannot be counted."""
+        return 0
+
+    def take_any(self, rng: np.random.Generator) -> Proposal:
+        """Remove any one of the shortlist."""
+        return self.take(int(rng.integers(len(self._proposals))))
 
     def claim(self, configuration: Configuration) -> Proposal | None:
         """Return the proposal of a configuration from elsewhere, or None if it is taken already."""
@@ -164,10 +210,14 @@ class BredCandidates:
         for place, proposal in enumerate(self._proposals):
             if canonical_json(proposal.configuration) == key:
                 del self._proposals[place]
-                self.prior = self.prior.only(np.arange(len(self.prior.means)) != place)
+                self._forget(place)
                 break
         row = self._codec.encode([configuration])
         return Proposal(configuration=configuration, features=self._design.features(row)[0], operator="", row=row[0])
+
+    def _forget(self, place: int) -> None:
+        keep = np.arange(len(self.prior.means)) != place
+        self.prior, self.metrics = self.prior.only(keep), self.metrics.only(keep)
 
     def _bred(self, parents: Rows, rng: np.random.Generator) -> tuple[Rows, list[str]]:
         shares = {"random": N_BRED}
@@ -184,6 +234,21 @@ class BredCandidates:
         return rows[first], [operators[k] for k in first]
 
 
+def _in_metrics(tradeoffs: Tradeoffs | None, features: Floats) -> MetricPriors:
+    if tradeoffs is None:
+        return MetricPriors(means=np.zeros((len(features), 0)), variances=np.zeros((len(features), 0)))
+    return tradeoffs.expected(features)
+
+
+def _promising(  # noqa: PLR0917  two callers, all needed
+    model: Model, tradeoffs: Tradeoffs | None, features: Floats, rows: Rows, n: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    if tradeoffs is None or not tradeoffs.is_known:
+        return model.promising(features, rows, n, N_DRAWS, rng)
+    for_score = model.promising(features, rows, n // 2, N_DRAWS, rng)
+    return np.union1d(for_score, tradeoffs.promising(features, n // 2, N_DRAWS, rng))
+
+
 def listed(codec: Codec, candidates: Sequence[Configuration] | None) -> tuple[list[Configuration], Rows] | None:
     """Return every distinct configuration of a finite space with its row, or None if there are too many to list."""
     if candidates is not None:
@@ -191,6 +256,22 @@ def listed(codec: Codec, candidates: Sequence[Configuration] | None) -> tuple[li
         return distinct, codec.encode(distinct)
     rows = codec.enumerate(MAX_LISTED)
     return None if rows is None else ([codec.decode(row) for row in rows], rows)
+
+
+def candidates_of(
+    codec: Codec,
+    given: Sequence[Configuration] | None,
+    policy: OperatorPolicy,
+    *,
+    is_modelled: bool,
+    is_breeding: bool,
+) -> tuple[Design, Candidates]:
+    """Return the features of a space and where its new arms come from: a list where it is small, else breeding."""
+    found = listed(codec, given)
+    design = Design(codec, found[1] if found else None, is_useful=is_modelled)
+    if found:
+        return design, ListedCandidates(*found, design)
+    return design, BredCandidates(codec, design, policy, is_breeding=is_breeding)
 
 
 def foreign(codec: Codec, design: Design, configuration: Configuration) -> Proposal:

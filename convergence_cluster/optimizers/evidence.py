@@ -36,6 +36,7 @@ class Evidence:
         self._total, self._total_ww = float(self.weights.sum()), float((self.weights**2).sum())
         self.n_arms = 0
         self.n_calls = 0
+        self._between = 0.0
         self.effects = CaseEffects(len(weights))
         self.noise = Noise(can_repeat=can_repeat)
         self._with_effects = with_effects
@@ -62,6 +63,7 @@ class Evidence:
     def add(self, arm: int, case: int, score: float) -> None:
         """Take in one score."""
         self.n_calls += 1
+        self._between += score * (1.0 - score)
         key = arm * len(self.weights) + case
         cell = self._ids.get(key)
         if cell is None:
@@ -78,16 +80,16 @@ class Evidence:
         """Return one arm's mean; see `means`."""
         return float(self._sums[Sum.WR, arm] / self._sums[Sum.W, arm])
 
-    def errors(self, centres: Floats) -> Floats:
+    def errors(self, centres: Floats, spreads: Floats | float = 0.0) -> Floats:
         """Return each mean's variance around the true mean over all cases, if the arms score as believed.
 
         inf without cells. Shape (n_arms,).
         """
-        return self._errors(self._sums[:, : self.n_arms], centres)
+        return self._errors(self._sums[:, : self.n_arms], centres, spreads)
 
-    def errors_of(self, arm: int, centres: Floats) -> Floats:
+    def errors_of(self, arm: int, centres: Floats, spreads: Floats) -> Floats:
         """Return one arm's error for each of several beliefs about its mean; see `errors`."""
-        return self._errors(self._sums[:, arm : arm + 1], centres)
+        return self._errors(self._sums[:, arm : arm + 1], centres, spreads)
 
     def call_variances(self, centres: Floats) -> Floats:
         """Return the variance of one call of each arm, case effects taken off. Shape (n_arms,)."""
@@ -110,6 +112,7 @@ class Evidence:
         for row, term in zip(self._sums, terms, strict=True):
             row[: self.n_arms] = np.bincount(arm, weights=term, minlength=self.n_arms)
         sums = self._sums[:, : self.n_arms]
+        self.noise.bound(self._between, float((count * (centres * (1.0 - centres))[arm]).sum()))
         self.noise.fit(sums[Sum.CELLS], _squares(sums), centres)
         squares, repeats = self._repeats[:, : self.n_arms]
         self.noise.fit_repeats(squares, repeats, self.call_variances(centres))
@@ -144,13 +147,13 @@ class Evidence:
         seen[arm[kept], place[kept]] = 1.0
         return rests, seen
 
-    def _errors(self, sums: Floats, centres: Floats) -> Floats:
+    def _errors(self, sums: Floats, centres: Floats, spreads: Floats | float) -> Floats:
         w = np.maximum(sums[Sum.W], 1e-12)
         missing = np.maximum(1.0 - w / self._total, 0.0)
         rest = np.maximum(self._total_ww - sums[Sum.WW], 0.0) / self._total**2
         sampled = missing**2 * sums[Sum.WW] / w**2 + rest
         within = self.noise.share_within
-        variance = self.noise.variances(sums[Sum.CELLS], _squares(sums), centres)
+        variance = self.noise.variances(sums[Sum.CELLS], _squares(sums), centres, spreads)
         error = variance * ((1 - within) * sampled + within * sums[Sum.WW_PER_CALL] / w**2)
         error += missing * sums[Sum.WW_EFFECT] / w**2
         return np.where(sums[Sum.CELLS] > 0, np.maximum(error, 1e-12), np.inf)

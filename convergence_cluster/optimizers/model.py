@@ -1,15 +1,19 @@
 """What is expected of arms without looking at their own calls: the surrogate and what limits the trust in it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.design import Design
-from convergence_cluster.optimizers.deviations import Deviations, Parts
+from convergence_cluster.optimizers.deviations import Deviations
 from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.genome import Codec, Rows
 from convergence_cluster.optimizers.interplay import Interplay
+from convergence_cluster.optimizers.mixtures import Parts
+from convergence_cluster.optimizers.scatter import Scatter
 from convergence_cluster.optimizers.surrogate import Prior, Surrogate
 
 Floats = NDArray[np.float64]
@@ -22,13 +26,14 @@ DESIGN_GROWTH = 1.5
 class Model:
     """The features in use, their weights, how far arms deviate, and how far the cases seen so far mislead."""
 
-    def __init__(self, design: Design, n_cases: int, *, with_interplay: bool = True) -> None:
+    def __init__(self, codec: Codec, design: Design, n_cases: int, *, with_interplay: bool = True) -> None:
         self.design = design
         self._n_cases = n_cases
         self._with_interplay = with_interplay
         self._next_design = FIRST_DESIGN
         self.surrogate = Surrogate(design.widths, design.shares())
         self.interplay = Interplay(design.main_slices(), n_cases)
+        self.scatter = Scatter(codec)
         self.deviations = Deviations(self.surrogate.deviation)
 
     def is_outgrown(self, n_arms: int) -> bool:
@@ -50,34 +55,41 @@ class Model:
 
     def fit(self, arms: Arms, evidence: Evidence, listed: Floats) -> None:
         """Fit to all arms and update their posteriors; `listed` are all configurations' features, if they are few."""
-        means, errors = evidence.means(), evidence.errors(arms.prior_means)
-        self.surrogate.fit(arms.features, means, errors)
-        prior = self.surrogate.cavity(arms.features, means, errors)
+        spreads = arms.prior_variances + self.surrogate.deviation * self.scatter(arms.rows)
+        means, errors = evidence.means(), evidence.errors(arms.prior_means, spreads)
+        scales = self.scatter(arms.rows)
+        self.surrogate.fit(arms.features, means, errors, scales)
+        prior = self.surrogate.cavity(arms.features, means, errors, scales)
         if self._with_interplay:
             self.interplay.fit(arms.features, evidence, arms.means)
             added = self.interplay.variance(arms.features)
-            prior = Prior(means=prior.means, variances=prior.variances + added)
+            prior = Prior(means=prior.means, variances=prior.variances + added, scales=scales)
         known = evidence.counts > 0
         here = prior.only(known)
-        self.surrogate.temper(means[known] - here.means, here.variances + errors[known])
+        surprises, spreads = means[known] - here.means, here.variances + errors[known]
+        self.surrogate.temper(surprises, spreads, here.scales)
         everywhere = listed @ self.surrogate.mean
-        self.deviations.fit(means[known], errors[known], here, self.surrogate.deviation, everywhere)
+        near = self.deviations.fit(means[known], errors[known], here, self.surrogate.deviation, everywhere)
+        self.scatter.fit(arms.rows[known], surprises, spreads, self.surrogate.deviation, near)
+        prior = replace(prior, scales=self.scatter(arms.rows))
         arms.relearn(prior, self.deviations, evidence)
 
-    def expected(self, features: Floats) -> Prior:
+    def expected(self, features: Floats, rows: Rows) -> Prior:
         """Return what the weights say of arms that have no calls, and how far that can be trusted."""
         means, variances = self.surrogate.predict(features)
-        return Prior(means=means, variances=variances + self.interplay.variance(features))
+        return Prior(means=means, variances=variances + self.interplay.variance(features), scales=self.scatter(rows))
 
     def parts(self, prior: Prior) -> Parts:
         """Return what is expected of arms of which the weights say so much."""
-        return self.deviations.prior(prior.means, prior.variances)
+        return self.deviations.prior(prior)
 
-    def promising(self, features: Floats, n: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    def promising(
+        self, features: Floats, rows: Rows, n: int, n_draws: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
         """Return the places of about n rows that rank high by the mean or by some draw of weights and deviations."""
         surrogate = self.surrogate
         scores = features @ np.column_stack([surrogate.mean, surrogate.draws(n_draws, rng)])
-        scores += self.deviations.near**0.5 * rng.standard_normal(scores.shape)
+        scores += (self.deviations.near * self.scatter(rows)[:, None]) ** 0.5 * rng.standard_normal(scores.shape)
         is_lost = rng.random(scores.shape) < self.deviations.lost
         anywhere = self.deviations.centre + self.deviations.spread**0.5 * rng.standard_normal(scores.shape)
         scores = np.where(is_lost, anywhere, scores)

@@ -12,8 +12,12 @@ MIN_SHRINKAGE = 4.0
 MAX_SHRINKAGE = 60.0
 MIN_FREEDOM = 3.0
 MIN_ARMS = 6
+_LEAST = 0.01
+_LEAST_COIN = 0.25
 _PRIOR_FREEDOM = 1.0
 _PRIOR_REPEATS = 2.0
+_PRIOR_EFFECT = 0.02
+MAX_EDGE = 0.03
 NEGLIGIBLE = 0.02
 """Case effects of less than this part of the noise are not worth their own error."""
 SIGNIFICANT = 2.0
@@ -35,6 +39,8 @@ class Noise:
         self._within = 0.5 * _PRIOR_REPEATS
         self._expected = _PRIOR_REPEATS
         self._can_repeat = can_repeat
+        self.most = 1.0
+        """The variance is at most this part of a coin's: 1 where scores are 0 or 1, less where they lie between."""
 
     @property
     def share_within(self) -> float:
@@ -53,24 +59,34 @@ class Noise:
             self._within = 0.5 * _PRIOR_REPEATS + float(squares.sum()) / typical
             self._expected = _PRIOR_REPEATS + float(repeats.sum())
 
-    def expected(self, counts: Floats, means: Floats) -> Floats:
+    def expected(self, counts: Floats, means: Floats, spreads: Floats | float = 0.0) -> Floats:
         """Return the variance that calls of arms of these means are expected to have.
 
         A mean near 0 or 1 is believed only as far as so many calls can tell.
         """
-        edge = 0.5 / (counts + 2.0)
+        edge = np.minimum(0.5 / (counts + 2.0), MAX_EDGE)
         inside = np.clip(means, edge, 1.0 - edge)
-        return np.maximum(self.flat + self.curved * inside * (1.0 - inside), 1e-9)
+        coin = inside * (1.0 - inside)
+        coin = np.maximum(coin - spreads, _LEAST_COIN * coin)
+        return np.maximum(np.minimum(self.flat + self.curved * coin, self.most * coin), 1e-9)
 
-    def variances(self, counts: Floats, squares: Floats, means: Floats) -> Floats:
+    def variances(self, counts: Floats, squares: Floats, means: Floats, spreads: Floats | float = 0.0) -> Floats:
         """Return each arm's shrunk variance from its cells' sum of squared deviations and its believed mean."""
         free = np.maximum(counts - 1.0, 0.0)
-        return (self.shrinkage * self.expected(counts, means) + squares) / (self.shrinkage + free)
+        return (self.shrinkage * self.expected(counts, means, spreads) + squares) / (self.shrinkage + free)
+
+    def bound(self, between: float, coins: float) -> None:
+        """Take in the sum of y (1 - y) over all calls, and that of f (1 - f) for their arms' believed means f.
+
+        The variance of a score y in [0, 1] is f (1 - f) less the mean of y (1 - y). Unlike the scatter within arms
+        this holds however it was decided how often to call each.
+        """
+        self.most = min(max(1.0 - between / max(coins, 1e-9), _LEAST), 1.0)
 
     def fit(self, counts: Floats, squares: Floats, means: Floats) -> None:
         """Fit both terms by weighted least squares, and how far arms' variances differ beyond chance."""
         free = np.maximum(counts - 1.0, 0.0)
-        edge = 0.5 / (counts + 2.0)
+        edge = np.minimum(0.5 / (counts + 2.0), MAX_EDGE)
         inside = np.clip(means, edge, 1.0 - edge)
         x = np.append(inside * (1.0 - inside), 0.25)
         y = np.append(squares / np.maximum(free, 1.0), 0.25)
@@ -89,6 +105,9 @@ class CaseEffects:
     def __init__(self, n_cases: int) -> None:
         self.values = np.zeros(n_cases)
         self.variance = 0.0
+        self._possible = _PRIOR_EFFECT
+        """What the variance may be where nothing is significant: one standard error of it."""
+        self._seen = 0.0
         self.variances = np.zeros(n_cases)
         """How uncertain each effect is."""
 
@@ -109,6 +128,8 @@ class CaseEffects:
         error = max(float(((rests - rests.mean()) ** 2).sum()) - between, 0.0) / free
         spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
         self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
+        self._possible = max(self.variance, error * (2.0 / (seen - 1)) ** 0.5 / max(spread, 1e-9))
+        self._seen = float(seen)
         chance = error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
         if between / (seen - 1) <= chance or self.variance < NEGLIGIBLE * error:
             self.variance = 0.0
@@ -122,10 +143,10 @@ class CaseEffects:
 
     def level_variance(self, n_cases: int) -> float:
         """Return the variance that the cases not yet seen leave in every arm's mean alike."""
-        if self.variance <= 0.0:
-            return 0.0
-        seen = float((1.0 - self.variances / self.variance).sum())
-        return self.variance * max(1.0 / max(seen, 1.0) - 1.0 / n_cases, 0.0)
+        seen = self._seen
+        if self.variance > 0.0:
+            seen = float((1.0 - self.variances / self.variance).sum())
+        return self._possible * max(1.0 / max(seen, 1.0) - 1.0 / n_cases, 0.0)
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float]:

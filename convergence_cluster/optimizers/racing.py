@@ -17,13 +17,11 @@ from convergence_cluster.domain.search import (
     SearchProblem,
     StopReason,
 )
-from convergence_cluster.optimizers.allocation import next_arm
-from convergence_cluster.optimizers.answer import Belief, answer, best_arm, chances
+from convergence_cluster.optimizers.answer import Belief, answer, best_arm
 from convergence_cluster.optimizers.arms import Arms, Birth, Proposal
-from convergence_cluster.optimizers.candidates import BredCandidates, Candidates, ListedCandidates, foreign, listed
+from convergence_cluster.optimizers.candidates import candidates_of, foreign
 from convergence_cluster.optimizers.change import paired_change
-from convergence_cluster.optimizers.design import Design
-from convergence_cluster.optimizers.deviations import joined
+from convergence_cluster.optimizers.choosing import GROWTH, Choosing
 from convergence_cluster.optimizers.elimination import beaten, cannot_run
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.front import surely_broken, violation
@@ -35,17 +33,21 @@ from convergence_cluster.optimizers.order import case_order, case_weights
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
 from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
+from convergence_cluster.optimizers.tradeoffs import Tradeoffs
 
 N_PILOTS = 4
 """The first arms get `MAX_FIRST` cases whatever is believed, so that noise and case effects can be told apart."""
 MAX_FIRST, MAX_BLOCK = 4, 16
-GROWTH = 0.5
-"""A block has at most this part of the calls that its arm has had."""
 REFRESH = 0.03
 """The model is fitted anew when the calls have grown by this part, and at least by `MIN_REFRESH`."""
 MIN_REFRESH = 4
 N_PARENTS = 20
-MARGIN = 0.5  # of the margin that the study asks for: a challenger has to beat the leader by that
+FRONT_SHARE = 0.5
+"""Of the decisions of a study with several metrics, made for the sake of the whole front."""
+N_SPREAD = 12
+"""Arms that get a single case get any of so many: what one case does to all alike would be taken for what they are."""
+MARGIN = 0.5
+"""Of the margin that the study asks for: a challenger has to beat the leader by that."""
 
 Floats = NDArray[np.float64]
 
@@ -61,9 +63,8 @@ class RacingSearch:
         self._ablated = frozenset(problem.settings.get("ablate", ()))
         self._rng = np.random.default_rng(problem.seed)
         weights = case_weights(problem)
-        self._schedule = Schedule(
-            case_order(problem.n_cases, problem.case_tags, self._rng).tolist(), problem.max_repeats
-        )
+        order = case_order(problem.n_cases, problem.case_tags, self._rng).tolist()
+        self._schedule = Schedule(order, problem.max_repeats)
         self._evidence = Evidence(
             weights, can_repeat=problem.max_repeats > 1, with_effects="pairing" not in self._ablated
         )
@@ -72,18 +73,22 @@ class RacingSearch:
             {} if "legacy" in self._ablated else problem.legacy.policy, is_learning="policy" not in self._ablated
         )
         codec = self._codec = Codec(problem.space)
-        found = listed(codec, problem.space.candidates)
-        design = Design(codec, found[1] if found else None, is_useful="surrogate" not in self._ablated)
-        self._candidates: Candidates = (
-            ListedCandidates(*found, design)
-            if found
-            else BredCandidates(codec, design, self._policy, is_breeding="evolution" not in self._ablated)
+        design, self._candidates = candidates_of(
+            codec,
+            problem.space.candidates,
+            self._policy,
+            is_modelled="surrogate" not in self._ablated,
+            is_breeding="evolution" not in self._ablated,
         )
-        self._model = Model(design, problem.n_cases, with_interplay="interplay" not in self._ablated)
+        self._model = Model(codec, design, problem.n_cases, with_interplay="interplay" not in self._ablated)
         self._arms = Arms()
+        within = MARGIN * problem.stopping.within
+        self._choosing = Choosing(self._arms, self._model, self._candidates, self._schedule, within)
         self._n_told = 0
         self._due = 0
         self._wanted = openings(problem, with_elites="legacy" not in self._ablated)
+        self._tradeoffs = Tradeoffs(problem.objectives)
+        self._has_front = len(problem.objectives) > 1 and "front" not in self._ablated
         self._rule = StoppingRule(problem)
         self._has_bounds = any(o.low is not None or o.high is not None for o in problem.objectives)
         self._broken = np.zeros(0)
@@ -107,8 +112,9 @@ class RacingSearch:
                 if self._schedule.in_flight.any()
                 else ending(self._arms.states, is_certain=self._p_within >= self._problem.stopping.confidence)
             )
-        if choice >= self._arms.n:
-            return self._open(self._candidates.take(choice - self._arms.n))
+        proposal = self._choosing.proposal(choice, self._rng)
+        if proposal is not None:
+            return self._open(proposal)
         return self._block(choice, self._block_size(choice))
 
     def tell(self, observations: Sequence[Observation]) -> None:
@@ -172,47 +178,39 @@ class RacingSearch:
         return None
 
     def _choose(self) -> int | None:
-        """Return the arm to call next, counted on beyond the opened ones for the shortlist, or None."""
-        n = self._arms.n
-        alive = np.flatnonzero(self._arms.is_alive)
-        more = self._schedule.left()[alive]
-        free = more & (self._schedule.in_flight[alive] <= GROWTH * self._schedule.n_told[alive])
-        n_short = len(self._candidates.prior.means)
-        parts = joined(self._arms.parts(alive), self._model.parts(self._candidates.prior))
-        leader = self._leader(alive) if self._rng.integers(2) == 0 else None  # proves the answer, or draws a leader
-        within = MARGIN * self._problem.stopping.within
-        place = next_arm(parts, leader, within, np.concatenate([free, np.ones(n_short, dtype=bool)]), self._rng)
-        if place is None:
-            place = next_arm(parts, leader, within, more, self._rng)
-        if place is None:
-            return None if self._problem.stopping.enabled else best_beaten(self._arms, self._schedule)
-        return int(alive[place]) if place < len(alive) else n + place - len(alive)
+        """Return what to call next, as `Choosing` counts it, or None."""
+        if self._tradeoffs.is_known and self._rng.random() < FRONT_SHARE:
+            choice = self._choosing.for_front(self._tradeoffs, self._rng)
+            if choice is not None:
+                return choice
+        leader = self._leader() if self._rng.integers(2) == 0 else None  # proves the answer, or draws a leader
+        choice = self._choosing.for_score(leader, self._rng)
+        if choice is None and not self._problem.stopping.enabled:
+            return best_beaten(self._arms, self._schedule)
+        return choice
 
-    def _leader(self, alive: NDArray[np.int64]) -> int | None:
-        """Return the place among the alive arms of the one that would be recommended."""
-        known = self._evidence.counts[alive] > 0
-        if not known.any():
-            return None
-        broken = np.concatenate([self._broken, np.zeros(self._arms.n - len(self._broken))])[alive]
-        known &= broken <= broken[known].min()
-        return int(np.where(known, self._arms.means[alive], -np.inf).argmax())
+    def _leader(self) -> int | None:
+        broken = np.concatenate([self._broken, np.zeros(self._arms.n - len(self._broken))])
+        return self._choosing.leader(self._evidence.counts, broken)
 
     def _open(self, proposal: Proposal) -> Block:
-        prior = self._model.expected(proposal.features[None])
+        prior = self._model.expected(proposal.features[None], proposal.row[None])
         incumbent = float(self._arms.means.max()) if self._arms.n else 0.0
         birth = Birth(operator=proposal.operator, context=self._candidates.context(), incumbent=incumbent)
         arm = self._arms.open(proposal, birth, prior, self._model.deviations)
         self._evidence.add_arm()
         self._schedule.open()
-        size = MAX_FIRST
-        if arm >= N_PILOTS:
+        size = 1 if proposal.is_guess else MAX_FIRST
+        if arm >= N_PILOTS and size > 1:
             noise = self._evidence.noise.expected(np.zeros(1), prior.means)[0] + self._evidence.effects.variance
-            size = min(max(round(noise / self._arms.variances[arm]), 1), MAX_FIRST)
-        return self._block(arm, size)
+            size = min(max(round(noise / self._arms.variances[arm]), 1), size)
+        place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
+        return self._block(arm, size, place)
 
-    def _block(self, arm: int, size: int) -> Block:
-        size = self._problem.n_cases if "racing" in self._ablated else size
-        cases, repeat = self._schedule.take(arm, size)
+    def _block(self, arm: int, size: int, place: int = 0) -> Block:
+        if "racing" in self._ablated:
+            size, place = self._problem.n_cases, 0
+        cases, repeat = self._schedule.take(arm, size, place)
         return Block(
             arm=ArmId(arm),
             configuration=self._arms.configurations[arm],
@@ -240,7 +238,10 @@ class RacingSearch:
         self._retire_beaten()
         ranked = np.argsort(-np.where(arms.is_alive, arms.means, -np.inf), kind="stable")[:N_PARENTS]
         credit(self._policy, arms, evidence)
-        self._candidates.refresh(self._model, arms.rows[ranked], self._rng)
+        if self._has_front:
+            self._tradeoffs.fit(self._model.design, arms.features, self._metrics.means(arms.n))
+            ranked = self._tradeoffs.parents(ranked, self._rng)
+        self._candidates.refresh(self._model, arms.rows[ranked], self._rng, self._tradeoffs)
         self._judge()
 
     def _retire_infeasible(self) -> None:
@@ -252,12 +253,11 @@ class RacingSearch:
 
     def _retire_beaten(self) -> None:
         arms, counts = self._arms, self._evidence.counts
-        alive = np.flatnonzero(arms.is_alive)
-        leader = self._leader(alive) if len(alive) > 0 else None
+        leader = self._leader()
         if leader is None or "racing" in self._ablated:
             return
         gone = beaten(
-            leader=int(alive[leader]),
+            leader=leader,
             means=arms.means,
             variances=arms.variances,
             own_means=self._evidence.means(),
@@ -275,12 +275,11 @@ class RacingSearch:
         best = best_arm(belief, self._problem.objectives if self._has_bounds else ())
         if best is None:
             return
-        others = self._model.parts(self._candidates.prior).moments()
         within, confidence = self._problem.stopping.within, self._problem.stopping.confidence
         self._p_within = 0.0
         if not is_hopeless(belief, best, within, confidence):
-            rng = np.random.default_rng([self._problem.seed, self._n_told])
-            self._p_within = chances(belief, best, within, rng, others).p_within
+            rivals = np.flatnonzero(belief.runs)
+            self._p_within = self._choosing.certainty(best, rivals[rivals != best], within)
         incumbent = float(belief.means[best])
         self._stop = self._rule.verdict(n_told=self._n_told, incumbent=incumbent, p_within=self._p_within)
 
@@ -297,4 +296,5 @@ class RacingSearch:
             configurations=tuple(arms.configurations),
             operators=tuple(birth.operator for birth in arms.births),
             metrics=self._metrics.means(arms.n) if with_metrics else no_metrics(arms.n),
+            reach=self._tradeoffs.sure(arms.n) if self._tradeoffs.is_known else None,
         )

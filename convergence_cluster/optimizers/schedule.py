@@ -22,6 +22,7 @@ class Schedule:
         self._next = np.zeros(64, dtype=np.int64)
         self._again: list[list[tuple[int, int]]] = []
         self._has_again = np.zeros(64, dtype=bool)
+        self._ahead: dict[int, int] = {}
         self._pending: set[Key] = set()
         self._told: set[Key] = set()
         self._counts = np.zeros((3, 64), dtype=np.int64)
@@ -57,23 +58,36 @@ class Schedule:
         """Say whether any call of one arm is left to ask for."""
         return bool(self._next[arm] < self._length or self._has_again[arm])
 
-    def take(self, arm: int, size: int) -> tuple[tuple[int, ...], int]:
-        """Return an arm's next cases, at least one and at most `size`, and their repeat.
+    def take(self, arm: int, size: int, place: int = 0) -> tuple[tuple[int, ...], int]:
+        """Return an arm's next cases, at least one and at most `size`, and their repeat. In flight from now on.
 
-        They are in flight from now on.
+        With a `place` an arm's first case is the one at that place of the order; the others follow in order.
         """
         if self._again[arm]:
             repeat = self._again[arm][0][0]
             cases = [case for other, case in self._again[arm] if other == repeat][:size]
             rest = [pair for pair in self._again[arm] if pair[0] != repeat or pair[1] not in cases]
             self._again[arm], self._has_again[arm] = rest, bool(rest)
+        elif place > 0:
+            assert self._next[arm] == 0
+            self._ahead[arm] = place
+            repeat, cases = 0, [self._order[place]]
         else:
-            repeat, start = divmod(int(self._next[arm]), len(self._order))
-            cases = list(self._order[start : start + size])
-            self._next[arm] += len(cases)
+            repeat, cases = self._onward(arm, size)
         self._pending.update((arm, case, repeat) for case in cases)
         self.in_flight[arm] += len(cases)
         return tuple(cases), repeat
+
+    def _onward(self, arm: int, size: int) -> tuple[int, list[int]]:
+        """Return the repeat and the next cases of the order, without the one that was taken ahead."""
+        position = int(self._next[arm])
+        ahead = self._ahead.get(arm, 0)
+        repeat, start = divmod(position, len(self._order))
+        last = min(start + size, ahead) if position < ahead else start + size
+        cases = list(self._order[start:last])
+        self._next[arm] += len(cases)
+        self._next[arm] += ahead > 0 and self._next[arm] == ahead
+        return repeat, cases
 
     def settle(self, key: Key, kind: OutcomeKind) -> bool:
         """Note that a call ended, and say whether that is news: neither told before nor skipped."""

@@ -46,7 +46,7 @@ def is_hopeless(belief: Belief, best: int, within: float, confidence: float) -> 
     """
     gap = (1.0 - within) * belief.means[best] - belief.means
     spread = np.sqrt(belief.variances + belief.variances[best])
-    runs = np.array([state is not ArmState.OUT for state in belief.states], dtype=bool) & (belief.n_cases > 0)
+    runs = belief.runs
     runs[best] = False
     return confidence > 1.0 - 0.15 and bool((gap < spread)[runs].any())
 

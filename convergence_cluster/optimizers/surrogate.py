@@ -16,11 +16,13 @@ Floats = NDArray[np.float64]
 
 _PRIOR_VARIANCE = 0.06
 """Of arms' means around 0.5 before any are known: nearly uniform on [0, 1]."""
+_PRIOR_LEVEL = 0.02
+"""Of the level of all arms around 0.5, beside that."""
 _PRIOR_GROUP = 0.5
 """Pseudo features with which a group's variance is drawn towards its share of the whole."""
 _MIN_TEMPER = 8
-_PRIOR_DEVIATION = 2.0
-_FIRST_DEVIATION = 0.05
+_PRIOR_DEVIATION = 4.0
+_FIRST_DEVIATION = 0.2
 """Part of the whole variance that arms' own deviations are expected to have."""
 
 
@@ -30,10 +32,12 @@ class Prior:
 
     means: Floats
     variances: Floats
+    scales: Floats
+    """How much wider than others' their own deviations are, as a factor on the variance."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Prior":
         """Return it for some of the arms."""
-        return Prior(means=self.means[kept], variances=self.variances[kept])
+        return Prior(means=self.means[kept], variances=self.variances[kept], scales=self.scales[kept])
 
 
 class Surrogate:
@@ -57,32 +61,32 @@ class Surrogate:
         for mine, its in same:
             self.group_variances[mine] = other.group_variances[its]
 
-    def fit(self, features: Floats, means: Floats, errors: Floats, n_rounds: int = 1) -> None:
+    def fit(self, features: Floats, means: Floats, errors: Floats, scales: Floats, n_rounds: int = 1) -> None:
         """Fit the weights, then the variances, to arms' means with the variances of their errors."""
         known = np.isfinite(errors)
-        x, y, s = features[known], means[known] - 0.5, errors[known]
+        x, y, s, k = features[known], means[known] - 0.5, errors[known], scales[known]
         if len(y) == 0:
             return
         for _ in range(n_rounds):
-            self._solve(x, y, s)
-            self._update_variances(x, y, s)
-        self._solve(x, y, s)
+            self._solve(x, y, s, k)
+            self._update_variances(x, y, s, k)
+        self._solve(x, y, s, k)
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Return mean and variance of what the weights say, without the arms' own deviations, shape (n,) each."""
         spread = features @ self.root
         return features @ self.mean, np.einsum("ij,ij->i", spread, spread)
 
-    def cavity(self, features: Floats, means: Floats, errors: Floats) -> Prior:
+    def cavity(self, features: Floats, means: Floats, errors: Floats, scales: Floats) -> Prior:
         """Return what the weights say of arms the model was fitted to, each with its own calls left out."""
         fitted, variance = self.predict(features)
-        own = np.where(np.isfinite(errors), self.deviation + errors, np.inf)
+        own = np.where(np.isfinite(errors), self.deviation * scales + errors, np.inf)
         precision = np.maximum(1.0 / np.maximum(variance, 1e-12) - 1.0 / own, 1e-3)
         told = np.where(np.isfinite(own), means / own, 0.0)
         centre = (fitted / np.maximum(variance, 1e-12) - told) / precision
-        return Prior(means=centre, variances=1.0 / precision)
+        return Prior(means=centre, variances=1.0 / precision, scales=scales)
 
-    def temper(self, surprises: Floats, spreads: Floats) -> None:
+    def temper(self, surprises: Floats, spreads: Floats, scales: Floats) -> None:
         """Raise the deviation to what predictions of arms without their own calls were off by, if that is more.
 
         Takes observed less expected means and the variances they would have with no deviation at all. A model
@@ -91,8 +95,8 @@ class Surrogate:
         if len(surprises) < _MIN_TEMPER:
             return
         excess = surprises**2 - spreads
-        weights = 1.0 / (spreads + self.deviation) ** 2
-        missed = float((weights * excess).sum() / weights.sum())
+        weights = scales / (spreads + self.deviation * scales) ** 2
+        missed = float((weights * excess).sum() / (weights * scales).sum())
         broad = 1.0 / (spreads + _PRIOR_VARIANCE) ** 2
         chance = float(np.sqrt((2.0 * (broad * spreads) ** 2).sum()))
         missed = max(missed, float((broad * excess).sum() - chance) / float(broad.sum()))
@@ -104,17 +108,17 @@ class Surrogate:
 
     def _prior_variances(self) -> Floats:
         widths = np.diff(self._edges)
-        return np.concatenate([[_PRIOR_VARIANCE], np.repeat(self.group_variances, widths)])
+        return np.concatenate([[_PRIOR_LEVEL], np.repeat(self.group_variances, widths)])
 
-    def _solve(self, x: Floats, y: Floats, s: Floats) -> None:
-        w = 1.0 / (self.deviation + s)
+    def _solve(self, x: Floats, y: Floats, s: Floats, k: Floats) -> None:
+        w = 1.0 / (self.deviation * k + s)
         precision = (x * w[:, None]).T @ x
         precision[np.diag_indices(self.n_features)] += 1.0 / self._prior_variances()
         self.root = np.linalg.inv(np.linalg.cholesky(precision)).T
         self.mean = self.root @ (self.root.T @ (x.T @ (w * y)))
         self.mean[0] += 0.5
 
-    def _update_variances(self, x: Floats, y: Floats, s: Floats) -> None:
+    def _update_variances(self, x: Floats, y: Floats, s: Floats, k: Floats) -> None:
         weights = self.mean.copy()
         weights[0] -= 0.5
         diagonal = np.einsum("ij,ij->i", self.root, self.root)
@@ -128,10 +132,11 @@ class Surrogate:
             self.group_variances = np.clip(
                 (prior + moments) / (_PRIOR_GROUP + np.maximum(bound, 0.0)), 1e-7, 4 * _PRIOR_VARIANCE
             )
-        kept = self.deviation / (self.deviation + s)
+        own = self.deviation * k
+        kept = own / (own + s)
         spread = x @ self.root
         model = np.einsum("ij,ij->i", spread, spread)
-        squares = float(((kept * (y - x @ weights)) ** 2).sum())
-        freedom = max(float((kept - kept**2 * model / self.deviation).sum()), 0.0)
+        squares = float(((kept * (y - x @ weights)) ** 2 / k).sum())
+        freedom = max(float((kept - kept**2 * model / own).sum()), 0.0)
         floor = _PRIOR_DEVIATION * _FIRST_DEVIATION * total
         self.deviation = max((floor + squares) / (_PRIOR_DEVIATION + freedom), 1e-7)

@@ -3,15 +3,13 @@
 import numpy as np
 
 from convergence_cluster.optimizers.allocation import duel, next_arm
-from convergence_cluster.optimizers.deviations import Parts
+from convergence_cluster.optimizers.mixtures import Elsewhere, Parts, joined
 
 
 def _parts(means: list[float], deviations: list[float]) -> Parts:
     n = len(means)
-    both = np.array([means, means])
-    return Parts(
-        shares=np.array([np.ones(n), np.zeros(n)]), means=both, variances=np.array([deviations, deviations]) ** 2
-    )
+    shares = np.array([np.ones(n), np.zeros(n), np.zeros(n)])
+    return Parts(shares=shares, means=np.array([means] * 3), variances=np.array([deviations] * 3) ** 2)
 
 
 def test_arms_within_the_margin_of_the_leader_do_not_contest_it() -> None:
@@ -56,3 +54,17 @@ def test_the_cost_of_a_draw_does_not_grow_with_the_arms() -> None:
 
     assert first == 5
     assert challenger != 5
+
+
+def test_what_nobody_looks_at_gets_its_turn_while_it_may_hold_something_better() -> None:
+    known = _parts([0.8, 0.79], [0.001, 0.001])
+    rng = np.random.default_rng(0)
+
+    def share_of_turns(count: int) -> float:
+        elsewhere = Elsewhere(count=count, share=0.01, mean=0.5, variance=1 / 12)
+        parts = joined(known, elsewhere.parts())
+        chosen = [next_arm(parts, 0, 0.01, np.ones(3, dtype=bool), rng, elsewhere=elsewhere) for _ in range(400)]
+        return chosen.count(2) / 400
+
+    assert share_of_turns(1000) > 0.5
+    assert share_of_turns(1) < 0.1

@@ -1,6 +1,7 @@
 """The answer and the stopping rule, on beliefs written down."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -60,12 +61,12 @@ def test_the_probability_of_being_best_is_that_of_two_normals() -> None:
     assert odds.p_within == pytest.approx(expected, abs=0.03)
 
 
-def test_arms_not_opened_count_when_certainty_is_judged() -> None:
-    belief = _belief([0.6, 0.3], [0.001, 0.001])
+def test_one_lucky_call_is_no_answer_where_others_have_had_more() -> None:
+    belief = replace(_belief([0.6, 0.9], [0.02, 0.2]), n_cases=np.array([10, 1]))
+    alone = replace(belief, n_cases=np.array([1, 1]))
 
-    odds = chances(belief, 0, 0.01, np.random.default_rng(0), (np.full(50, 0.5), np.full(50, 0.01)))
-
-    assert odds.p_within < 0.2
+    assert best_arm(belief, ()) == 0
+    assert best_arm(alone, ()) == 1
 
 
 def test_the_tied_are_those_that_may_be_better() -> None:

@@ -129,6 +129,32 @@ def test_no_configuration_is_proposed_twice_and_a_small_grid_is_exhausted() -> N
     assert len(set(arms.values())) == len(arms) == 20
 
 
+def test_an_arm_that_no_parameter_explains_is_found_before_the_search_is_sure() -> None:
+    space = SearchSpace(
+        parameters=(
+            Parameter(name="model", kind=ParameterKind.CATEGORICAL, values=tuple(f"m{k}" for k in range(6))),
+            Parameter(name="prompt", kind=ParameterKind.CATEGORICAL, values=tuple(f"p{k}" for k in range(25))),
+        )
+    )
+    odd = {"model": "m0", "prompt": "p7"}
+
+    def score(configuration: Configuration, case: int, repeat: int) -> float:
+        expected = 0.9 if configuration == odd else 0.1 + 0.05 * int(configuration["model"][1:])
+        key = [case, repeat, *canonical_json(configuration).encode()]
+        return float(np.random.default_rng(key).random() < expected)
+
+    found = 0
+    for seed in range(4):
+        search = RacingSearch(_problem(space=space, n_cases=40, seed=seed))
+        _, reason = _run(search, score, 1500)
+        best = search.recommend().best
+        assert best is not None
+        found += best.configuration == odd
+        assert reason is StopReason.CERTAIN or best.configuration == odd
+
+    assert found >= 3
+
+
 def test_the_best_of_a_grid_is_found_in_nine_of_ten_runs_with_a_fraction_of_the_calls() -> None:
     configurations = [{"model": f"m{k}", "level": level} for k in range(4) for level in range(5)]
     found, calls = 0, []

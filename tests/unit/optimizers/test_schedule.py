@@ -19,6 +19,25 @@ def test_an_arm_sees_the_cases_in_order_and_then_again() -> None:
     assert not schedule.has_more(0)
 
 
+def test_a_case_taken_ahead_is_left_out_later() -> None:
+    schedule = Schedule([2, 0, 1, 3], max_repeats=2)
+    schedule.open()
+
+    blocks = [schedule.take(0, 1, 2), *(schedule.take(0, 3) for _ in range(4))]
+
+    assert blocks == [((1,), 0), ((2, 0), 0), ((3,), 0), ((2, 0, 1), 1), ((3,), 1)]
+    assert not schedule.has_more(0)
+
+
+def test_the_last_case_taken_ahead_leaves_nothing_over() -> None:
+    schedule = Schedule([1, 0], max_repeats=1)
+    schedule.open()
+
+    assert schedule.take(0, 1, 1) == ((0,), 0)
+    assert schedule.take(0, 5) == ((1,), 0)
+    assert not schedule.has_more(0)
+
+
 def test_a_skipped_call_is_asked_again_before_new_ones() -> None:
     schedule = _schedule()
     schedule.take(0, 2)
