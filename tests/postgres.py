@@ -23,6 +23,7 @@ class PostgresServer:
     """A running server with one superuser and no password."""
 
     port: int
+    pid: int
     _numbers: Iterator[int] = field(default_factory=count)
 
     def new_database(self) -> str:
@@ -63,7 +64,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         _run([*prefix, *initdb, *settings])
         _run([*control, "-l", str(folder / "log"), "-o", f"-h 127.0.0.1 -p {port} -k ''", "start"])
         try:
-            yield PostgresServer(port=port)
+            pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+            yield PostgresServer(port=port, pid=pid)
         finally:
             _run([*control, "-m", "immediate", "stop"])
     finally:

@@ -153,6 +153,7 @@ class Term:
                 self.dispatcher.reap()
                 self._work()
                 self.dispatcher.send()
+                stopping.wait(self.dispatcher.linger_s)
             except BrokerAway as error:
                 log.warning("broker.away", reason=str(error))
                 self._work()

@@ -20,6 +20,7 @@ _MIN_ROOM = 256
 _ROOM_PER_SLOT = 1.5
 _REAP_S = 1.0
 _SLOTS_S = 1.0
+_LINGER_SHARE, _LINGER_MAX_S = 0.15, 0.02
 _RESULTS_AT_ONCE = 500
 _REREAD_S = 10.0
 """How often results are looked for that a coordinator took and never dropped, fenced off as it was meanwhile."""
@@ -60,6 +61,12 @@ class Dispatcher:
     _reaped_s: float = 0.0
     _counted_s: float = -_SLOTS_S
     _is_drained: bool = False
+
+    @property
+    def linger_s(self) -> float:
+        """How long to let results gather between two rounds: little beside a call, so that rounds are few."""
+        means_s = [queue.mean_s for queue in self.queues.values() if queue.n_under_way and queue.mean_s is not None]
+        return min((_LINGER_MAX_S, *(_LINGER_SHARE * mean_s for mean_s in means_s))) if means_s else 0.0
 
     def open(self, queue: StudyQueue) -> None:
         """Take up a study with what earlier coordinators sent of it."""

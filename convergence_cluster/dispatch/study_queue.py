@@ -13,7 +13,7 @@ from convergence_cluster.domain.journal import CallKey
 
 MAX_STARTS = 3
 """A call whose worker died this often is not tried again: it may be what kills them."""
-_TARGET_TASK_S = 0.5
+_TARGET_TASK_S = 1.0
 """A task carries about this much work, so that messages are few where calls are quick, and one a call elsewhere."""
 _MAX_BATCH = 20
 _SMOOTHING = 0.1
@@ -73,13 +73,14 @@ class StudyQueue:
     late: list[Late] = field(default_factory=list)
     allowance: Allowance | None = None
     """None: workers make no second attempt."""
+    mean_s: float | None = None
+    """Of the latency of calls, the latest counting most; None: none came back yet."""
     _inbox: list[CallOutcome] = field(default_factory=list)
     _under_way: dict[CallKey, str] = field(default_factory=dict)
     _adopted: dict[CallKey, str] = field(default_factory=dict)
     _starts: Counter[CallKey] = field(default_factory=Counter)
     _booked: set[tuple[str, CallKey]] = field(default_factory=set)
     _number: int = 0
-    _mean_s: float | None = None
     is_cancelled: bool = False
     is_closed: bool = False
 
@@ -249,13 +250,13 @@ class StudyQueue:
 
     def _learn_pace(self, outcome: CallOutcome) -> None:
         if outcome.latency_s is not None:
-            known = self._mean_s if self._mean_s is not None else outcome.latency_s
-            self._mean_s = known + _SMOOTHING * (outcome.latency_s - known)
+            known = self.mean_s if self.mean_s is not None else outcome.latency_s
+            self.mean_s = known + _SMOOTHING * (outcome.latency_s - known)
 
     def _batch_size(self) -> int:
-        if self._mean_s is None:
+        if self.mean_s is None:
             return 1
-        return max(1, min(_MAX_BATCH, round(_TARGET_TASK_S / max(self._mean_s, 1e-3))))
+        return max(1, min(_MAX_BATCH, round(_TARGET_TASK_S / max(self.mean_s, 1e-3))))
 
 
 def _quarantined(call: Call) -> CallOutcome:

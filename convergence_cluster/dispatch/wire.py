@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from operator import attrgetter
 from typing import Final
 
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind, Usage
@@ -28,6 +29,7 @@ _DEFAULTS: Final = {
     if field.name not in _APART
 }
 """Fields of an outcome that are JSON as they are."""
+_VALUES: Final = attrgetter(*_DEFAULTS)
 
 
 class WireError(ConvergenceError):
@@ -207,8 +209,7 @@ def _outcome_document(outcome: CallOutcome) -> Json:
         "call": [*call.key, call.reserved_usd, call.scoring_usd],
         "kind": outcome.kind.value,
     }
-    for name, default in _DEFAULTS.items():
-        value = getattr(outcome, name)
+    for (name, default), value in zip(_DEFAULTS.items(), _VALUES(outcome), strict=True):
         if value != default:
             document[name] = dict(value) if isinstance(value, Mapping) else value
     if outcome.usage is not None:
@@ -233,7 +234,7 @@ def _outcome(study: StudyId, given: Json) -> CallOutcome:
             call=call,
             kind=OutcomeKind(given["kind"]),
             usage=None if usage is None else Usage(**usage),
-            **{name: given[name] for name in _DEFAULTS if name in given},
+            **{name: value for name, value in given.items() if name in _DEFAULTS},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WireError(f"an outcome is malformed: {type(error).__name__}: {error}") from error

@@ -75,7 +75,7 @@ def test_slow_calls_travel_alone_and_quick_ones_together() -> None:
         study.submit(calls(40, arm=1))
 
     assert [len(task.calls) for task in slow.take(40, 0.0)] == [1] * 40
-    assert [len(task.calls) for task in quick.take(40, 0.0)] == [10] * 4
+    assert [len(task.calls) for task in quick.take(40, 0.0)] == [20] * 2
 
 
 def test_a_call_whose_worker_died_comes_back_with_what_it_may_have_cost() -> None:
