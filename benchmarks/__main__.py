@@ -26,6 +26,7 @@ def sections(data: Path | None, out: Path) -> Iterator[tuple[str, list[str]]]:
     yield "The coordinator's own cost", ["benchmarks.coordinator", "--calls", "10000"]
     yield "Pace at 5 and 100 workers, 50 ms server", ["benchmarks.pace", "--seconds", "10"]
     yield "Keeping to 600 requests and 50,000 tokens a minute", ["benchmarks.limits", "--calls", "400"]
+    yield "Limits that four processes share", ["benchmarks.shared_limits", "--seconds", "30", "--cost-seconds", "1"]
     yield "The optimum of a simulated API", ["benchmarks.landscapes", "--seeds", "10"]
     yield (
         "Three objectives",

@@ -6,7 +6,8 @@ Times are microseconds of Redis TIME. All keys of one limit:
   (`requests`) and the next token (`tokens`) would be due at an even pace, the end of a pause (`paused`), how many
   places are taken (`flying`), how many of them by each process (`held:<process>`).
 - `holders`, a sorted set: processes by when their places fall back to the others.
-- `line`, a sorted set: waiting processes by when they came. `due`: by when they should have asked again.
+- `line`, a sorted set: waiting processes by when they came or last got a turn. `due`: by when they should have asked
+  again.
 """
 
 from typing import Final
@@ -22,14 +23,19 @@ LEASE_US: Final = 10_000_000
 SETTLE_US: Final = 3_000_000
 """After Redis lost its memory or was away for all, nobody takes a place until everybody has said what they hold."""
 TURN_US: Final = 25_000
-"""Waiting processes ask this far apart: together at most 40 times a second."""
+"""Processes that wait for requests or tokens ask this far apart: together at most 40 times a second."""
+PLACE_TURN_US: Final = 10_000
+"""Those that wait for a place in flight, of which nobody knows when it is free."""
 GRACE_US: Final = 500_000
 """One that is so late for its turn has lost it."""
+PATIENCE_US: Final = 500_000
+"""A process within its share of the places takes the next one at once unless another has waited for so long."""
 KEEP_MS: Final = 3_600_000
 
 _CONSTANTS: Final = (
     f"local WINDOW, SLACK, REMEMBER, LEASE = {WINDOW_US}, {SLACK_US}, {REMEMBER_US}, {LEASE_US} "
-    f"local SETTLE, TURN, GRACE, KEEP = {SETTLE_US}, {TURN_US}, {GRACE_US}, {KEEP_MS} "
+    f"local SETTLE, GRACE, PATIENCE, KEEP = {SETTLE_US}, {GRACE_US}, {PATIENCE_US}, {KEEP_MS} "
+    f"local TURN, PLACE_TURN = {TURN_US}, {PLACE_TURN_US} "
     "local clock = redis.call('TIME') local now = clock[1] * 1000000 + clock[2] "
 )
 
@@ -91,9 +97,12 @@ if wanted > 0 or held > 0 then redis.call('ZADD', holders, now + LEASE, me) end
 local share = slots > 0 and math.max(1, math.floor(slots / math.max(1, redis.call('ZCARD', holders)))) or 0
 local rank = redis.call('ZRANK', line, me)
 local is_in_line = rank and true or false
-rank = rank or redis.call('ZCARD', line)
+local n_line = redis.call('ZCARD', line)
+local is_alone = n_line == (is_in_line and 1 or 0)
+rank = rank or n_line
 -- What others gave back may be there before the first in line comes for it; who is here now may have that.
-local first = redis.call('ZRANGE', line, 0, 0)[1]
+local first, came = unpack(redis.call('ZRANGE', line, 0, 0, 'WITHSCORES'))
+local is_patient = not first or now - came < PATIENCE
 local is_ahead_of_time = first and redis.call('ZSCORE', due, first) - GRACE > now + 2 * TURN or false
 
 local flying, granted, ready = s.flying - before + held, 0, now
@@ -102,7 +111,9 @@ for i = FIRST, #ARGV do
   if rpm > 0 then ready = math.max(ready, s.requests - SLACK) end
   if tpm > 0 then ready = math.max(ready, s.tokens - SLACK) end
   local is_full = slots > 0 and (flying >= slots or s.settled > now)
-  local is_turn = rank == 0 or is_ahead_of_time or (slots > 0 and held + granted < share)
+  local is_below = slots > 0 and held + granted < share
+  local is_turn = (is_below and is_patient)
+    or ((rank == 0 or is_ahead_of_time) and (slots == 0 or is_alone or is_below or granted == 0))
   if ready > now or is_full or not is_turn then
     if slots > 0 and s.settled > now then ready = math.max(ready, s.settled) end
     break
@@ -118,8 +129,7 @@ if granted < wanted then
     redis.call('ZADD', line, now, me)
     rank = redis.call('ZRANK', line, me)
   end
-  local gap = (ready > now) and rank or rank + 1
-  wait = ready - now + gap * TURN
+  wait = ready > now and ready - now + rank * TURN or (rank + 1) * PLACE_TURN
   redis.call('ZADD', due, now + wait + GRACE, me)
   redis.call('PEXPIRE', line, KEEP)
   redis.call('PEXPIRE', due, KEEP)

@@ -41,8 +41,12 @@ class VirtualState(SharedState):
         super().__init__(Redis())
         self._client = client
         self.n_asked = 0
+        self.is_away = False
 
     async def ask(self, script: AsyncScript, keys: Sequence[str], args: Sequence[str | int | float]) -> list[Any]:
+        if self.is_away:
+            await asyncio.sleep(0.1)
+            raise ConnectionError
         lua = str(script.script)
         assert "redis.call('TIME')" in lua
         time_us = int(1e6 * now_s())
@@ -158,14 +162,14 @@ def test_all_limits_hold_at_once_and_every_process_has_its_share(client: "synchr
         assert found.of(process) == pytest.approx(len(found.calls) / 4, rel=0.2)
 
 
-@pytest.mark.parametrize("n_processes", [1, 3, 8])
-def test_places_are_never_exceeded_and_hardly_idle(client: "synchronous.Redis", n_processes: int) -> None:
-    found = traffic(client, seconds=20.0, n_processes=n_processes, n_tasks=10, concurrency=8, call_s=0.2)
+@pytest.mark.parametrize("n_processes", [1, 3, 8, 11])
+def test_places_are_never_exceeded_hardly_idle_and_shared(client: "synchronous.Redis", n_processes: int) -> None:
+    found = traffic(client, seconds=15.0, n_processes=n_processes, n_tasks=10, concurrency=8, call_s=0.1)
 
     assert found.max_open == 8
-    assert len(found.calls) >= 0.9 * 8 * 20.0 / 0.2
+    assert len(found.calls) >= 0.9 * 8 * 15.0 / 0.1
     for process in range(n_processes):
-        assert found.of(process) == pytest.approx(len(found.calls) / n_processes, rel=0.25)
+        assert found.of(process) == pytest.approx(len(found.calls) / n_processes, rel=0.35)
 
 
 def test_a_latecomer_is_not_starved_by_who_holds_all_places(client: "synchronous.Redis") -> None:
@@ -256,6 +260,45 @@ def test_places_of_a_process_that_fell_silent_come_back_after_its_lease(client: 
         return now_s() - began_s
 
     assert 7.0 <= run(act()) <= 10.5
+
+
+def test_after_redis_was_away_for_all_places_in_flight_still_count(client: "synchronous.Redis") -> None:
+    async def act() -> int:
+        states = [VirtualState(client) for _ in range(2)]
+        one, other = (SharedLimiter(state, "api", concurrency=3) for state in states)
+        for _ in range(3):
+            await one.acquire()
+        tasks = [asyncio.create_task(other.acquire()) for _ in range(3)]
+        await asyncio.sleep(5.0)
+        for state in states:
+            state.is_away = True
+        await asyncio.sleep(60.0)
+        states[1].is_away = False
+        await asyncio.sleep(1.5)
+        states[0].is_away = False
+        await asyncio.sleep(30.0)
+        n_too_many = sum(1 for each in tasks if each.done())
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return n_too_many
+
+    assert run(act()) == 0
+
+
+def test_tokens_given_back_serve_who_is_there_before_the_first_in_line(client: "synchronous.Redis") -> None:
+    async def act() -> float:
+        first, other = (SharedLimiter(VirtualState(client), "api", tpm=6_000) for _ in range(2))
+        await other.acquire(3_000)
+        waiting = asyncio.create_task(first.acquire(100))
+        await asyncio.sleep(1.0)
+        assert not waiting.done()
+        other.correct(-3_000)
+        waited_s = await other.acquire(100)
+        await waiting
+        return waited_s
+
+    assert run(act()) < 0.2
 
 
 def test_after_redis_lost_its_memory_places_in_flight_still_count(client: "synchronous.Redis") -> None:
