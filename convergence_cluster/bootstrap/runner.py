@@ -128,8 +128,7 @@ def heeding(limiter: Limiter) -> Callable[[Allowance], None]:
     def heed(allowance: Allowance) -> None:
         if allowance.hold_s > 0.0:
             limiter.pause(allowance.hold_s)
-        if isinstance(limiter, RateLimiter):
-            limiter.adopt(rpm=allowance.rpm, tpm=allowance.tpm)
+        limiter.adopt(rpm=allowance.rpm, tpm=allowance.tpm)
 
     return heed
 

@@ -100,9 +100,9 @@ class RateLimiter:
     def adopt(self, *, rpm: float | None = None, tpm: float | None = None) -> None:
         """Keep for a minute to what the provider says it allows a minute, where nobody set a limit."""
         now_s = asyncio.get_running_loop().time()
-        if self._learns_requests and rpm is not None and _differs(self._requests, rpm):
+        if self._learns_requests and rpm is not None and differs(_pace(self._requests), rpm):
             self._requests = _of_requests(rpm).drain(now_s)
-        if self._learns_tokens and tpm is not None and _differs(self._tokens, tpm):
+        if self._learns_tokens and tpm is not None and differs(_pace(self._tokens), tpm):
             self._tokens = _of_tokens(tpm).drain(now_s)
         if rpm is not None or tpm is not None:
             self._learned_until_s = now_s + _MINUTE_S
@@ -134,5 +134,10 @@ def _of_tokens(tpm: float) -> Bucket:
     return Bucket(tpm, burst=max(1.0, tpm * _TOKEN_BURST_S / _MINUTE_S))
 
 
-def _differs(bucket: Bucket | None, per_minute: float) -> bool:
-    return bucket is None or abs(bucket.per_minute - per_minute) > _SAME * bucket.per_minute
+def _pace(bucket: Bucket | None) -> float:
+    return 0.0 if bucket is None else bucket.per_minute
+
+
+def differs(known_per_minute: float, per_minute: float) -> bool:
+    """Say whether a limit learned anew is another than the one known (0: none)."""
+    return abs(known_per_minute - per_minute) > _SAME * known_per_minute

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from convergence_cluster.metering.rate import differs
 from convergence_cluster.metering.shared_rate_script import PAUSE, TAKE
 from convergence_cluster.metering.shared_state import AWAY, MICROSECONDS, SharedState, Told
 
@@ -22,6 +23,7 @@ _REPORT_S = 0.05
 """Tokens given back are told to the others within this time, and so are places if nobody waits here."""
 _RENEW_S = 2.0
 _BACKOFF_S = (0.05, 1.0)
+_LEARNED_S = 60.0
 _SPREAD = 0.1
 _SPREAD_MAX_S = 1.0
 """After a pause, calls start over a tenth of it, at most a second, rather than all at once."""
@@ -64,14 +66,17 @@ class SharedLimiter:
         self._write_pause = shared.script(PAUSE)
         self._keys = [f"convergence:limit:{key}:{part}" for part in ("state", "holders", "line", "due")]
         self._me = uuid.uuid4().hex[:16]
-        self._limits = (rpm or 0, tpm or 0, concurrency or 0)
+        self._rpm, self._tpm, self._concurrency = rpm or 0.0, tpm or 0.0, concurrency or 0
+        self._is_limited = bool(rpm or tpm or concurrency)
+        self._learned_rpm = self._learned_tpm = 0.0
+        self._learned_until_s = float("-inf")
         self._jitter = jitter
         self._waiting: deque[Waiting] = deque()
         self._held = 0
         self._held_told = 0
         self._owed_tokens = 0
         self._born = 0
-        self._has_slots = concurrency is not None
+        self._has_slots, self._has_tokens = concurrency is not None, tpm is not None
         self._others_limit_until_s = 0.0
         self._paused_until_s = 0.0
         self._pausing: asyncio.Task[None] | None = None
@@ -86,7 +91,7 @@ class SharedLimiter:
         """Wait for this call's turn and return the seconds waited. Every `acquire` needs a `release`."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        if any(self._limits):
+        if self._is_limited or self._learned_until_s > began_s:
             await self._queue(n_tokens)
         else:
             if not self._shared.is_fresh():
@@ -107,7 +112,7 @@ class SharedLimiter:
 
     def correct(self, n_tokens: int) -> None:
         """Book `n_tokens` more than `acquire` was told (negative: fewer)."""
-        if self._limits[1] and n_tokens:
+        if self._has_tokens and n_tokens:
             self._owed_tokens += n_tokens
             self._plan(_REPORT_S)
 
@@ -119,6 +124,15 @@ class SharedLimiter:
         self._paused_until_s = until_s
         if self._pausing is None:
             self._pausing = asyncio.create_task(self._tell_pause())
+
+    def adopt(self, *, rpm: float | None = None, tpm: float | None = None) -> None:
+        """Keep for a minute to what the provider says it allows, where nobody set a limit; so do all others."""
+        if rpm is not None and differs(self._learned_rpm, rpm):
+            self._learned_rpm = rpm
+        if tpm is not None and differs(self._learned_tpm, tpm):
+            self._learned_tpm = tpm
+        if rpm is not None or tpm is not None:
+            self._learned_until_s = asyncio.get_running_loop().time() + _LEARNED_S
 
     async def close(self) -> None:
         """Say that this process holds nothing any more, and refuse those who wait."""
@@ -203,9 +217,10 @@ class SharedLimiter:
         held, owed = self._held, self._owed_tokens
         self._owed_tokens = 0
         self._not_before_s = asyncio.get_running_loop().time() + _GAP_S
-        args = [self._me, *self._limits, held, owed, self._born, *(waiting.n_tokens for waiting in asked)]
+        args: list[str | int | float] = [self._me, *self._limits(), held, owed, self._born]
+        args += [waiting.n_tokens for waiting in asked]
         try:
-            n_granted, wait_us, self._born, has_slots = await self._shared.ask(self._take, self._keys, args)
+            n_granted, wait_us, self._born, has_slots, has_tokens = await self._shared.ask(self._take, self._keys, args)
         except AWAY:
             self._owed_tokens += owed
             self._back_off()
@@ -214,7 +229,7 @@ class SharedLimiter:
             raise
         else:
             self._n_failed = 0
-            self._has_slots = bool(has_slots)
+            self._has_slots, self._has_tokens = bool(has_slots), bool(has_tokens)
             self._held_told = held + n_granted
             self._grant(n_granted, asked)
             self._plan_next(wait_us * MICROSECONDS)
@@ -222,6 +237,12 @@ class SharedLimiter:
             self._asking = None
             if self._next_s < float("inf"):
                 self._arm()
+
+    def _limits(self) -> tuple[float, float, int]:
+        """Return requests and tokens a minute and places, 0 for what is not limited."""
+        if self._learned_until_s <= asyncio.get_running_loop().time():
+            self._learned_rpm = self._learned_tpm = 0.0
+        return self._rpm or self._learned_rpm, self._tpm or self._learned_tpm, self._concurrency
 
     def _grant(self, n_granted: int, asked: list[Waiting]) -> None:
         """Let the first in the queue go; those that asked may have been cancelled since."""

@@ -153,14 +153,14 @@ end
 redis.call('HSET', state, unpack(fields))
 redis.call('PEXPIRE', state, KEEP)
 redis.call('PEXPIRE', holders, KEEP)
-return {granted, math.ceil(wait), s.born, slots > 0 and 1 or 0}
+return {granted, math.ceil(wait), s.born, slots > 0 and 1 or 0, tpm > 0 and 1 or 0}
 """
 )
 """KEYS state, holders, line, due; ARGV process, rpm, tpm, slots (0: not limited), how many places this process holds
 now, tokens to book beyond (negative: give back), the `born` it knows, then the tokens of each waiting call in order.
 
 What is held is stated, not changed, so that a question whose answer was lost can be asked again. Returns how many of
-the calls may go, after how many microseconds to ask for the rest, `born`, and whether places are limited.
+the calls may go, after how many microseconds to ask for the rest, `born`, and whether places and tokens are limited.
 """
 
 PAUSE: Final = (

@@ -38,3 +38,7 @@ class Fenced:
     def pause(self, seconds: float) -> None:
         """Hold back every call that is not on the wire yet."""
         self._limiter.pause(seconds)
+
+    def adopt(self, *, rpm: float | None = None, tpm: float | None = None) -> None:
+        """Keep for a minute to what the provider says it allows, where nobody set a limit."""
+        self._limiter.adopt(rpm=rpm, tpm=tpm)

@@ -84,6 +84,10 @@ class Limiter(Protocol):
         """Hold back every call that is not on the wire yet."""
         ...
 
+    def adopt(self, *, rpm: float | None = None, tpm: float | None = None) -> None:
+        """Keep for a minute to what the provider says it allows a minute, where nobody set a limit."""
+        ...
+
 
 class Meter(Protocol):
     """Sets aside money for attempts beyond the first, which the coordinator has reserved already."""

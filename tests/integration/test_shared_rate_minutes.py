@@ -262,6 +262,44 @@ def test_places_of_a_process_that_fell_silent_come_back_after_its_lease(client: 
     assert 7.0 <= run(act()) <= 10.5
 
 
+def test_what_a_provider_tells_one_process_binds_all_for_a_while(client: "synchronous.Redis") -> None:
+    async def act() -> tuple[int, int, int]:
+        told, other = (SharedLimiter(VirtualState(client), "api") for _ in range(2))
+        times: list[float] = []
+
+        async def keep_calling(limiter: SharedLimiter) -> None:
+            while True:
+                await limiter.acquire(100)
+                times.append(now_s())
+                await asyncio.sleep(0.1)
+                limiter.release()
+
+        tasks = [asyncio.create_task(keep_calling(each)) for each in (told, other) for _ in range(5)]
+        await asyncio.sleep(10.0)
+        told.adopt(rpm=600.0)
+        told.adopt(rpm=610.0)
+        await asyncio.sleep(1.0)
+        n_free = len(times)
+        await asyncio.sleep(55.0)
+        n_told = len(times) - n_free
+        await asyncio.sleep(50.0)
+        n_before = len(times)
+        await asyncio.sleep(10.0)
+        n_after = len(times) - n_before
+        for each in tasks:
+            each.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for limiter in (told, other):
+            await limiter.close()
+        return n_free, n_told, n_after
+
+    n_free, n_told, n_after = run(act())
+
+    assert n_free > 950
+    assert 0.95 * 550 <= n_told <= 560
+    assert n_after > 950
+
+
 def test_after_redis_was_away_for_all_places_in_flight_still_count(client: "synchronous.Redis") -> None:
     async def act() -> int:
         states = [VirtualState(client) for _ in range(2)]
