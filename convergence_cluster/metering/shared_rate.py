@@ -224,8 +224,8 @@ class SharedLimiter:
         except AWAY:
             self._owed_tokens += owed
             self._back_off()
-        except BaseException:
-            self._refuse()
+        except BaseException as error:
+            self._refuse(error)
             raise
         else:
             self._n_failed = 0
@@ -275,8 +275,11 @@ class SharedLimiter:
         if self._waiting or self._held or self._held_told or self._owed_tokens:
             self._plan(delay_s)
 
-    def _refuse(self) -> None:
+    def _refuse(self, error: BaseException) -> None:
         """Leave nobody waiting for a turn that cannot come."""
         for waiting in self._waiting:
-            waiting.turn.cancel()
+            if isinstance(error, asyncio.CancelledError):
+                waiting.turn.cancel()
+            elif not waiting.turn.done():
+                waiting.turn.set_exception(error)
         self._waiting.clear()
