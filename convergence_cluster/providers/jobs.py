@@ -1,7 +1,7 @@
 """The adapter for APIs that take longer than a request: submit, poll until done, fetch the result, clean up.
 
 Every answer of a job is at hand for the templates of its later requests: `submitted`, `polled`, `fetched` and
-`cleaned` are the bodies of the answers so far.
+`cleaned` are the bodies of the answers so far, `headers.submitted` and so on their headers.
 """
 
 import asyncio
@@ -239,6 +239,7 @@ class _Job:
         """Remember a step's answer; one that comes after the job tells nothing but its cost."""
         body = reply.json() if reply.body else None
         self.documents[name] = self.scope[_NAMES.get(name, name)] = body
+        self.scope["headers"] = {**self.scope.get("headers", {}), _NAMES.get(name, name): reply.headers}
         if not is_afterwards:
             self.reply, self.body = reply, body
 

@@ -17,7 +17,8 @@ class StepSection(Section):
 
     url: Text
     """Where it goes, absolute or relative to the endpoint; a template over `params`, `case`, and the bodies of the
-    answers so far: `submitted`, `polled`, `fetched`. The key of `api.auth` is sent to the hosts that this file names,
+    answers so far: `submitted`, `polled`, `fetched`, or their headers: `{{ headers.submitted.location }}`,
+    `{{ headers.submitted['operation-location'] }}`. The key of `api.auth` is sent to the hosts that this file names,
     never to one that only an answer names."""
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
     """HTTP method. Default: POST for `submit` and `cancel`, DELETE for `cleanup`, else GET."""

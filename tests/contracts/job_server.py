@@ -20,6 +20,8 @@ class Jobs:
         self.poll_statuses: list[int] = []
         """Statuses of the next polls, before they answer as they should."""
         self.url = ""
+        self.is_terse = False
+        """Whether a submission is answered by a header alone."""
         self._lock = threading.Lock()
 
     def requests(self) -> list[str]:
@@ -28,10 +30,12 @@ class Jobs:
     def answer(self, method: str, path: str, headers: dict[str, str], body: Any) -> tuple[int, Any]:
         with self._lock:
             self.seen.append((method, path, headers, body))
-            _, _, *rest = path.split("/")
+            _, _, *rest = path.partition("?")[0].split("/")
             if method == "POST" and not rest:
                 job = f"j{len(self.polls_left)}"
                 self.polls_left[job] = self.n_polls
+                if self.is_terse:
+                    return 202, None
                 return 202, {"id": job, "links": {"self": f"{self.url}/jobs/{job}"}}
             job, *part = rest
             if method == "GET" and not part:
@@ -58,8 +62,10 @@ def job_server() -> Iterator[Jobs]:
             raw = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, document = jobs.answer(self.command, self.path, headers, json.loads(raw) if raw else None)
-            payload = json.dumps(document).encode()
+            payload = b"" if document is None else json.dumps(document).encode()
             self.send_response(status)
+            if document is None:
+                self.send_header("Operation-Location", f"{jobs.url}/jobs/j{len(jobs.polls_left) - 1}?api-version=7")
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(payload)))
             self.end_headers()

@@ -216,6 +216,19 @@ def test_without_polling_a_call_is_cleaned_up_after(jobs: Jobs) -> None:
     assert jobs.requests() == ["POST /jobs", "DELETE /jobs/j0"]
 
 
+def test_where_a_job_is_may_stand_in_a_header_alone(jobs: Jobs) -> None:
+    jobs.is_terse = True
+    place = "{{ headers.submitted['operation-location'] }}"
+    polling = {**POLLING, "poll": place, "cancel": None}
+
+    answer = run(api_of(jobs, polling=polling, cleanup=place))
+
+    assert answer.text == "converted"
+    assert jobs.requests()[1] == "GET /jobs/j0?api-version=7"
+    assert jobs.requests()[-1] == "DELETE /jobs/j0?api-version=7"
+    assert all("authorization" in headers for _, _, headers, _ in jobs.seen)
+
+
 def test_a_submission_may_stand_among_the_jobs_requests(jobs: Jobs) -> None:
     submit = {"url": "/jobs", "body": {"input": "{{ case.file }}"}}
 
