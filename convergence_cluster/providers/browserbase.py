@@ -23,7 +23,7 @@ from convergence_cluster.providers.cdp import Socket, visit
 from convergence_cluster.providers.http import Endpoint, Transport
 from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule, camel, camel_aliases, to_bytes
-from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
+from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule, fault_in_body
 from convergence_cluster.providers.templates import scope_of
 
 _OF_VISIT = frozenset({"url", "script"})
@@ -95,10 +95,12 @@ class BrowserbaseProvider:
         """
         created, url = await self._create(request)
         began_s = self._clock.monotonic_s() - created.latency_s
-        session: Mapping[str, Json] = created.json()
+        session = created.json()
+        if not isinstance(session, Mapping) or not session.get("id"):
+            raise fault_in_body(created, session, request, self._clock.now_s())
         page: Mapping[str, Json] | None = None
         failure: ConvergenceError | None = None
-        address = f"{url}/{session.get('id')}"
+        address = f"{url}/{session['id']}"
         try:
             page = await self._use(session, request, address, began_s)
         except (PermanentError, TransientError) as error:

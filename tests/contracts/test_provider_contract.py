@@ -20,15 +20,18 @@ from convergence_cluster.domain.errors import (
 )
 from convergence_cluster.domain.identity import CaseId
 from convergence_cluster.providers.anthropic import ANTHROPIC
+from convergence_cluster.providers.browserbase import BrowserbaseProvider
 from convergence_cluster.providers.chat import ChatFormat, ChatProvider
 from convergence_cluster.providers.credentials import Auth, AuthKind
 from convergence_cluster.providers.gemini import GEMINI
 from convergence_cluster.providers.generic import GenericProvider
 from convergence_cluster.providers.http import Endpoint, HttpTransport
+from convergence_cluster.providers.jobs import JobProvider, Polling, Step
 from convergence_cluster.providers.openai_chat import OPENAI_COMPATIBLE
 from convergence_cluster.providers.openai_responses import OPENAI_RESPONSES
 from convergence_cluster.providers.request_rule import RequestRule
 from convergence_cluster.providers.response_rule import ResponseRule
+from convergence_cluster.providers.websockets import Websockets
 from convergence_cluster.trials.protocols import Provider
 from tests.contracts.loopback import Loopback, Scripted, as_json, serving
 
@@ -75,12 +78,30 @@ def of_wire(wire: ChatFormat) -> Adapter:
     )
 
 
+def jobs(transport: HttpTransport, endpoint: Endpoint) -> Provider:
+    polling = Polling(poll=Step(url="/poll"), done_when="`true`", interval_s=0.01)
+    return JobProvider(
+        transport=transport,
+        endpoint=endpoint,
+        clock=SystemClock(),
+        polling=polling,
+        response=ResponseRule(error="error"),
+    )
+
+
+def browserbase(transport: HttpTransport, endpoint: Endpoint) -> Provider:
+    connect = Websockets(endpoint.auth, environ=ENVIRON).connect
+    return BrowserbaseProvider(transport=transport, connect=connect, endpoint=endpoint, clock=SystemClock())
+
+
 ALL = {
     "openai_chat": chat,
     "generic": generic,
     "anthropic": of_wire(ANTHROPIC),
     "gemini": of_wire(GEMINI),
     "openai_responses": of_wire(OPENAI_RESPONSES),
+    "jobs": jobs,
+    "browserbase": browserbase,
 }
 
 
