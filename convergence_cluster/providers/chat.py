@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import quote
@@ -97,7 +97,7 @@ class ChatProvider:
         rule: ChatRule | None = None,
     ) -> None:
         self._transport = transport
-        self._endpoint = endpoint
+        self._endpoint = replace(endpoint, expects_json_events=True)
         self._clock = clock
         self._wire = wire
         self._rule = rule or ChatRule()

@@ -23,6 +23,7 @@ from convergence_cluster.providers.faults import EXCERPT_CHARS
 from convergence_cluster.providers.oauth import TokenCache
 from convergence_cluster.providers.replies import EVENT_STREAM, Reply
 from convergence_cluster.providers.sockets import Stopwatch, current_stopwatch, open_timed_socket
+from convergence_cluster.providers.streams import EventCheck
 
 MAX_BODY_BYTES = 10_000_000
 _KEEP_ALIVE_S = 4.0
@@ -41,6 +42,8 @@ class Endpoint:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 30.0
     """For one attempt from connecting to the answer's last byte."""
+    expects_json_events: bool = False
+    """Whether a stream of events that are no JSON is broken, and left at once."""
     auth: Auth = field(default_factory=Auth)
 
 
@@ -140,7 +143,7 @@ class HttpTransport:
         began_s = self._clock.monotonic_s()
         try:
             async with asyncio.timeout(endpoint.timeout_s):
-                response, body, arrivals = await self._receive(request, where, stopwatch)
+                response, body, arrivals = await self._receive(endpoint, request, stopwatch)
         except TimeoutError:
             failure: ConvergenceError = _lost(stopwatch, f"{where}: no complete answer within {endpoint.timeout_s:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
@@ -173,10 +176,11 @@ class HttpTransport:
         return self._urls[url]
 
     async def _receive(
-        self, request: httpx.Request, where: str, stopwatch: Stopwatch
+        self, endpoint: Endpoint, request: httpx.Request, stopwatch: Stopwatch
     ) -> tuple[httpx.Response, bytes, tuple[tuple[int, float], ...]]:
         response = await self._transport.handle_async_request(request)
         is_stream = response.headers.get("content-type", "").startswith(EVENT_STREAM)
+        check = EventCheck() if is_stream and endpoint.expects_json_events else None
         arrivals: list[tuple[int, float]] = []
         try:
             chunks: list[bytes] = []
@@ -184,7 +188,9 @@ class HttpTransport:
             async for chunk in response.aiter_bytes():
                 n_bytes += len(chunk)
                 if n_bytes > self._max_body_bytes:
-                    raise PermanentError(f"{where}: the answer is longer than {self._max_body_bytes} bytes")
+                    raise PermanentError(f"{_where(request)}: the answer is longer than {self._max_body_bytes} bytes")
+                if check is not None and check.is_broken(chunk):
+                    raise TransientError(f"{_where(request)}: the stream was cut", kind="unknown", is_outage=True)
                 chunks.append(chunk)
                 if is_stream and (elapsed_s := stopwatch.elapsed_s) is not None:
                     arrivals.append((n_bytes, elapsed_s))

@@ -29,6 +29,18 @@ def first_piece_s(reply: Reply, speaks: Callable[[Mapping[str, Json]], bool]) ->
     return None
 
 
+class EventCheck:
+    """Looks at a stream while it comes, so that one that is broken is left at once."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def is_broken(self, chunk: bytes) -> bool:
+        """Say whether this chunk completes an event that is no JSON."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return any(line.startswith(b"data:") and not _is_json(line) for line in lines)
+
+
 def speaks_chat(event: Mapping[str, Json]) -> bool:
     """Say whether a chunk of a completion holds a piece of the answer; what a model thinks first is none."""
     delta = _first(event.get("choices")).get("delta")
@@ -76,6 +88,14 @@ def events(reply: Reply) -> Iterator[Mapping[str, Json]]:
             raise TransientError(f"{reply.where}: the stream was cut", kind="unknown", is_outage=True) from None
         if isinstance(chunk, Mapping):
             yield chunk
+
+
+def _is_json(line: bytes) -> bool:
+    data = line.removeprefix(b"data:").strip()
+    try:
+        return data == _DONE or json.loads(data) is not None
+    except (ValueError, RecursionError):
+        return False
 
 
 def _decoded(line: bytes) -> Mapping[str, Json] | None:

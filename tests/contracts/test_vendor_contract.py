@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -231,6 +232,21 @@ def independent_usd(vendor: Vendor, usage: Usage) -> float:
     }
     price = genai_prices.calc_price(genai_prices.Usage(**tokens), vendor.priced_model, provider_api_url=vendor.url)
     return float(price.total_price)
+
+
+def test_a_broken_event_ends_a_stream_at_once(vendor: Vendor) -> None:
+    """What comes after it is not waited for, and not paid for where the vendor minds."""
+    whole = as_stream(vendor.stream)
+    n_half = whole.body.index(b"\n\n") + 2
+    broken = whole.body[:n_half] + b"data: {broken\n\n"
+    scripted = replace(whole, body=broken + whole.body[n_half:], pauses=((len(broken), 30.0),))
+
+    began_s = time.monotonic()
+    with pytest.raises(TransientError, match="the stream was cut") as caught:
+        exchange(vendor, scripted, stream=True)
+
+    assert time.monotonic() - began_s < 5.0
+    assert caught.value.kind == "unknown"
 
 
 @pytest.mark.parametrize("how", ["whole", "stream"])
