@@ -103,6 +103,8 @@ def build_provider(
     """
     api = study.spec.api
     if study.target is not None:
+        if api.polling is not None or api.cleanup is not None:
+            raise SpecError(f"api.{'polling' if api.polling else 'cleanup'}: a function answers at once")
         if measures_first_token(study):
             raise SpecError("evaluation.metrics.ttft_ms: only chats come as streams; a function answers at once")
         return FunctionProvider(

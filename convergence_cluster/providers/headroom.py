@@ -1,6 +1,8 @@
 """A transport that hears from answers how much room is left, before a call is refused."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
 
 from convergence_cluster.domain.calls import Allowance
 from convergence_cluster.domain.clock import Clock
@@ -20,11 +22,12 @@ class Headroom:
     async def exchange(
         self, endpoint: Endpoint, *, url: str | None = None, headers: Mapping[str, str], content: bytes | None
     ) -> Reply:
-        """Send one attempt and return the whole answer, whatever its status."""
+        """Send one attempt and return the whole answer, whatever its status; a refusal says itself how long to wait."""
         reply = await self._transport.exchange(endpoint, url=url, headers=headers, content=content)
         allowance = allowance_of(reply.headers, self._clock.now_s())
         if allowance is not None:
-            self._heed(allowance)
+            is_refusal = reply.status >= HTTPStatus.MULTIPLE_CHOICES
+            self._heed(replace(allowance, hold_s=0.0) if is_refusal else allowance)
         return reply
 
     async def close(self) -> None:

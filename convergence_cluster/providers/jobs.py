@@ -24,6 +24,8 @@ from convergence_cluster.providers.response_rule import ResponseReader, Response
 from convergence_cluster.providers.templates import scope_of
 from convergence_cluster.providers.waits import parse_wait_s
 
+_SHARE_OF_ELAPSED = 0.25
+"""Of the time so far, which passes until the next poll: a job's latency is known at least so well."""
 MAX_LOST_POLLS = 5
 """So many polls in a row may fail in passing before the job is given up."""
 _NAMES = {"submit": "submitted", "poll": "polled", "result": "fetched", "cleanup": "cleaned"}
@@ -52,6 +54,7 @@ class Polling:
     cancel: Step | None = None
     """Sent for a job that is given up before it is over."""
     interval_s: float = 1.0
+    """Longest pause between polls; the first ones come sooner, so that short jobs are timed as well as long ones."""
     timeout_s: float = 300.0
     """From submission to the end of the job."""
 
@@ -68,7 +71,7 @@ class JobFormat:
 
 
 class JobProvider:
-    """Runs one job an attempt. Its latency is the whole job's, known to within one interval of polling."""
+    """Runs one job an attempt. Its latency is the whole job's, known to within the last pause between polls."""
 
     def __init__(
         self,
@@ -151,13 +154,15 @@ class JobProvider:
         return replace(reply, latency_s=self._clock.monotonic_s() - job.began_s)
 
     async def _await_end(self, job: "_Job", polling: Polling) -> Reply:
-        wait_s = polling.interval_s
+        wish_s = 0.0
         while True:
-            left_s = polling.timeout_s - (self._clock.monotonic_s() - job.began_s)
+            elapsed_s = self._clock.monotonic_s() - job.began_s
+            left_s = polling.timeout_s - elapsed_s
             if left_s <= 0.0:
                 message = f"{job.reply.where}: the job is not done within {polling.timeout_s:g} s"
                 raise TransientError(message, kind="unknown")
-            await asyncio.sleep(min(wait_s, left_s))
+            pause_s = max(min(elapsed_s * _SHARE_OF_ELAPSED, polling.interval_s), polling.interval_s / 10.0, wish_s)
+            await asyncio.sleep(min(pause_s, left_s))
             reply = await self._patiently("poll", job)
             body = job.documents["poll"]
             document = {"status": reply.status, "headers": reply.headers, "body": body}
@@ -167,7 +172,6 @@ class JobProvider:
             if self._done is not None and self._done(document):
                 return reply
             wish_s = parse_wait_s(reply.headers.get("retry-after", ""), self._clock.now_s()) or 0.0
-            wait_s = max(polling.interval_s, wish_s)
 
     async def _patiently(self, name: str, job: "_Job") -> Reply:
         """Return a step's answer; a poll that fails in passing costs nothing and is repeated, as the job runs on."""
@@ -190,14 +194,13 @@ class JobProvider:
         message = self._builders[name].build({**job.scope, **scope_of(job.request.configuration, job.request.case)})
         url = urljoin(job.url or self._endpoint.url, message.url)
         job.url = job.url or url
-        endpoint = replace(self._endpoint, method=step.method, headers={}, auth=self._auth(step, url))
+        endpoint = replace(self._endpoint, method=step.method, headers={}, auth=self._auth(step, url, job))
         headers = {**(more_headers or {}), **message.headers}
         return await self._transport.exchange(endpoint, url=url, headers=headers, content=message.content)
 
-    def _auth(self, step: Step, url: str) -> Auth:
+    def _auth(self, step: Step, url: str, job: "_Job") -> Auth:
         """Return the credentials for the hosts that the study file names; a host that an answer names gets none."""
-        known = {_origin(self._endpoint.url), _origin(step.url)}
-        return self._endpoint.auth if _origin(url) in known else Auth()
+        return self._endpoint.auth if _origin(url) in {_origin(job.url), _origin(step.url)} else Auth()
 
     async def _give_up(self, job: "_Job") -> None:
         try:

@@ -57,8 +57,8 @@ class PollingSection(Section):
     cancel: StepSection | None = None
     """The request that ends a job that is given up: timed out, lost, or the study was stopped."""
     interval_seconds: Positive | None = None
-    """Pause between polls, in seconds; a `Retry-After` that is longer goes before it. A job's latency is known to
-    within one pause. Default: 1."""
+    """Longest pause between polls, in seconds; a `Retry-After` that is longer goes before it. The first polls come
+    sooner: after a quarter of the time so far, at least a tenth of this. Default: 1."""
     timeout_seconds: Annotated[Positive, Field(le=86400)] = 300
     """Longest time for a job, in seconds."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -207,6 +208,26 @@ def test_a_key_goes_to_no_host_that_only_an_answer_names(jobs: Jobs) -> None:
     assert [method for method, _, _, _ in elsewhere.seen] == ["GET"]
     assert "authorization" not in elsewhere.seen[0][2]
     assert all("authorization" in headers for _, _, headers, _ in jobs.seen)
+
+
+def test_a_host_that_the_parameters_name_gets_the_key(jobs: Jobs) -> None:
+    api = api_of(jobs, endpoint=jobs.url.replace("127.0.0.1", "127.0.0.{{ params.host }}") + "/jobs")
+    request = replace(REQUEST, configuration={"host": 1})
+
+    async def act(provider: Provider) -> Answer:
+        return await provider.send(request)
+
+    assert asyncio.run(with_provider(api, act)).text == "converted"
+    assert all("authorization" in headers for _, _, headers, _ in jobs.seen)
+
+
+def test_short_jobs_are_timed_as_well_as_long_ones(jobs: Jobs) -> None:
+    """The longest pause would be ten times what the job takes."""
+    jobs.takes_s = 0.5
+
+    answer = run(api_of(jobs, polling={**POLLING, "interval_seconds": 5}))
+
+    assert 0.5 <= answer.latency_s < 1.2
 
 
 def test_without_polling_a_call_is_cleaned_up_after(jobs: Jobs) -> None:

@@ -12,7 +12,7 @@ from tests.unit.metering.virtual_time import FixedClock
 from tests.unit.providers.fakes import MemoryTransport
 
 
-@pytest.mark.parametrize(("status", "remaining", "told"), [(200, "0", [9.0]), (200, "4", []), (429, "0", [9.0])])
+@pytest.mark.parametrize(("status", "remaining", "told"), [(200, "0", [9.0]), (200, "4", []), (429, "0", [0.0])])
 def test_an_answer_that_was_the_last_one_is_told(status: int, remaining: str, told: list[float]) -> None:
     heard: list[Allowance] = []
     transport = MemoryTransport(status=status)
