@@ -1,4 +1,4 @@
-"""What must still be sent when a call has ended, however it ended: cancelling, releasing, cleaning up."""
+"""What is due when a call has ended, however it ended: cancelling, releasing, cleaning up, and its bill."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,6 +11,12 @@ log = structlog.get_logger()
 
 MAX_S = 15.0
 _N_TRIES = 3
+
+
+def as_unknown(error: TransientError) -> TransientError:
+    """Return a failure of something that was taken on before, so that it may have to be paid for."""
+    unknown = TransientError(str(error), retry_after_s=error.retry_after_s, kind="unknown", is_outage=error.is_outage)
+    return error if error.kind == "parked" else unknown
 
 
 async def insist(send: Callable[[], Awaitable[None]], name: str) -> None:

@@ -18,7 +18,7 @@ from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.providers.afterwards import insist
+from convergence_cluster.providers.afterwards import as_unknown, insist
 from convergence_cluster.providers.cdp import Socket, visit
 from convergence_cluster.providers.http import Endpoint, Transport
 from convergence_cluster.providers.replies import Reply
@@ -109,7 +109,7 @@ class BrowserbaseProvider:
             latency_s = self._clock.monotonic_s() - began_s
             await insist(lambda: self._release(session, address), "release")
         if isinstance(failure, TransientError):
-            raise TransientError(str(failure), retry_after_s=failure.retry_after_s, kind="unknown")
+            raise as_unknown(failure)
         billed = await self._billed(session, address)
         document = {"session": billed, "page": page, "result": billed if page is None else page["value"]}
         reply = replace(created, status=200, body=to_bytes(document), latency_s=latency_s)

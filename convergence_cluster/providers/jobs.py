@@ -6,14 +6,16 @@ Every answer of a job is at hand for the templates of its later requests: `submi
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from urllib.parse import urljoin, urlsplit
 
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import PermanentError, TransientError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.providers.afterwards import insist
+from convergence_cluster.providers.afterwards import as_unknown, insist
 from convergence_cluster.providers.credentials import Auth
 from convergence_cluster.providers.faults import message_of
 from convergence_cluster.providers.http import Endpoint, Transport
@@ -28,6 +30,8 @@ _SHARE_OF_ELAPSED = 0.25
 """Of the time so far, which passes until the next poll: a job's latency is known at least so well."""
 MAX_LOST_POLLS = 5
 """So many polls in a row may fail in passing before the job is given up."""
+_GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+"""What is not there any more needs no cleaning up."""
 _NAMES = {"submit": "submitted", "poll": "polled", "result": "fetched", "cleanup": "cleaned"}
 
 
@@ -150,7 +154,7 @@ class JobProvider:
             if "result" in self._steps:
                 reply = await self._patiently("result", job)
         except TransientError as error:
-            raise TransientError(str(error), retry_after_s=error.retry_after_s, kind="unknown") from None
+            raise as_unknown(error) from None
         return replace(reply, latency_s=self._clock.monotonic_s() - job.began_s)
 
     async def _await_end(self, job: "_Job", polling: Polling) -> Reply:
@@ -216,8 +220,9 @@ class JobProvider:
     async def _afterwards(self, name: str, job: "_Job") -> None:
         async def send() -> None:
             reply = await self._exchange(name, job)
-            reply.raise_for_status({}, self._clock.now_s())
-            job.keep(name, reply, is_afterwards=True)
+            if reply.status not in _GONE:
+                reply.raise_for_status({}, self._clock.now_s())
+            job.keep_afterwards(name, reply)
 
         await insist(send, name)
 
@@ -238,13 +243,21 @@ class _Job:
         self.scope: dict[str, Json] = {}
         """The same by the names that templates use."""
 
-    def keep(self, name: str, reply: Reply, *, is_afterwards: bool = False) -> None:
-        """Remember a step's answer; one that comes after the job tells nothing but its cost."""
-        body = reply.json() if reply.body else None
-        self.documents[name] = self.scope[_NAMES.get(name, name)] = body
+    def keep(self, name: str, reply: Reply) -> None:
+        """Remember a step's answer.
+
+        Raises:
+            TransientError: it is not JSON.
+        """
+        self.body = reply.json() if reply.body else None
+        self.reply = reply
+        self.documents[name] = self.scope[_NAMES.get(name, name)] = self.body
         self.scope["headers"] = {**self.scope.get("headers", {}), _NAMES.get(name, name): reply.headers}
-        if not is_afterwards:
-            self.reply, self.body = reply, body
+
+    def keep_afterwards(self, name: str, reply: Reply) -> None:
+        """Remember an answer that comes after the job: it tells nothing but its cost, if that."""
+        with suppress(TransientError):
+            self.documents[name] = reply.json()
 
 
 def _builder(endpoint: Endpoint, name: str, step: Step) -> MessageBuilder:

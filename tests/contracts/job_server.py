@@ -21,6 +21,10 @@ class Jobs:
         self.poll_statuses: list[int] = []
         """Statuses of the next polls, before they answer as they should."""
         self.url = ""
+        self.cleanup: tuple[int, Any] | None = None
+        """The answer to a cleanup; a text is sent as it is."""
+        self.cleanup_statuses: list[int] = []
+        """Statuses of the next cleanups, before they answer as they should."""
         self.takes_s = 0.0
         """How long a job takes, beside its polls."""
         self.is_terse = False
@@ -47,7 +51,9 @@ class Jobs:
                 return self._poll(job)
             if method == "GET":
                 return 200, self.result
-            return 200, {"id": job, "billed_seconds": 1.5}
+            if method == "DELETE" and self.cleanup_statuses:
+                return self.cleanup_statuses.pop(0), {"error": "busy"}
+            return self.cleanup or (200, {"id": job, "billed_seconds": 1.5})
 
     def _poll(self, job: str) -> tuple[int, Any]:
         if self.poll_statuses:
@@ -69,7 +75,8 @@ def job_server() -> Iterator[Jobs]:
             raw = self.rfile.read(int(self.headers.get("content-length", "0")))
             headers = {name.lower(): value for name, value in self.headers.items()}
             status, document = jobs.answer(self.command, self.path, headers, json.loads(raw) if raw else None)
-            payload = b"" if document is None else json.dumps(document).encode()
+            payload = document.encode() if isinstance(document, str) else json.dumps(document).encode()
+            payload = b"" if document is None else payload
             self.send_response(status)
             if document is None:
                 self.send_header("Operation-Location", f"{jobs.url}/jobs/j{len(jobs.polls_left) - 1}?api-version=7")

@@ -257,7 +257,28 @@ def test_a_submission_may_stand_among_the_jobs_requests(jobs: Jobs) -> None:
     assert jobs.seen[0][3] == {"input": "a.png"}
 
 
-def test_a_cleanup_that_fails_is_repeated_and_costs_no_answer(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("status", [200, 404, 410])
+def test_a_cleanup_may_answer_with_no_json_or_find_nothing(
+    jobs: Jobs, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs.cleanup = (status, "OK")
+
+    answer = run(api_of(jobs))
+
+    assert answer.text == "converted"
+    assert jobs.requests().count("DELETE /jobs/j0") == 1
+    assert "cleanup.failed" not in capsys.readouterr().out
+
+
+def test_a_cleanup_that_is_refused_in_passing_is_repeated(jobs: Jobs) -> None:
+    jobs.cleanup_statuses = [503, 429]
+
+    run(api_of(jobs))
+
+    assert jobs.requests().count("DELETE /jobs/j0") == 3
+
+
+def test_a_cleanup_that_fails_is_logged_and_costs_no_answer(jobs: Jobs, capsys: pytest.CaptureFixture[str]) -> None:
     answer = run(api_of(jobs, cleanup="/jobs/{{ submitted.nothing }}"))
 
     assert answer.text == "converted"
