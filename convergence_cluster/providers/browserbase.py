@@ -114,7 +114,8 @@ class BrowserbaseProvider:
         document = {"session": billed, "page": page, "result": billed if page is None else page["value"]}
         reply = replace(created, status=200, body=to_bytes(document), latency_s=latency_s)
         if isinstance(failure, PermanentError):
-            raise PermanentError(str(failure), answer=self._reader.answer(reply, document))
+            failure.answer = self._reader.answer(reply, document)
+            raise failure
         return self._reader.read(reply, request, self._clock.now_s())
 
     async def close(self) -> None:
