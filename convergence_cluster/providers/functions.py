@@ -15,7 +15,7 @@ from typing import Any
 
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
+from convergence_cluster.domain.errors import PermanentError, TransientError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
@@ -56,16 +56,16 @@ class FunctionProvider:
         """Call the function once.
 
         Raises:
-            ConvergenceError: the function raised one, which then means what it says (`InfeasibleError`: this
-                configuration cannot run; `TransientError`: try again; `ProviderStopError`: stop the study).
-            TransientError: it took too long, or raised `TimeoutError` or `ConnectionError`.
+            TransientError: it raised this, `TimeoutError` or `ConnectionError`, or took too long.
+            InfeasibleError: it raised this: the configuration cannot run.
+            ProviderStopError: it raised this: no call will succeed any more.
             PermanentError: it raised anything else, or returned what is no JSON.
         """
         arguments = self._arguments(request)
         try:
             async with asyncio.timeout(self._timeout_s):
                 value, latency_s = await self._call(arguments)
-        except ConvergenceError:
+        except (PermanentError, TransientError):
             raise
         except TimeoutError as error:
             said = str(error) or f"no answer within {self._timeout_s:g} s"

@@ -15,6 +15,7 @@ from convergence_cluster.domain.errors import (
     InfeasibleError,
     PermanentError,
     ProviderStopError,
+    SpecError,
     TransientError,
 )
 from convergence_cluster.domain.identity import CaseId
@@ -130,6 +131,7 @@ def raising(error: BaseException) -> Callable[[], Any]:
         (InfeasibleError("no such style"), InfeasibleError, "no such style"),
         (ProviderStopError("no licence"), ProviderStopError, "no licence"),
         (TransientError("later", retry_after_s=3.0), TransientError, "later"),
+        (SpecError("mine"), PermanentError, "mine.py:f raised SpecError: mine"),
     ],
 )
 def test_each_way_to_fail_has_its_meaning(error: BaseException, expected: type[ConvergenceError], said: str) -> None:
