@@ -9,7 +9,7 @@ from convergence_cluster.coordinator.trajectory import Point
 from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.journal import Asked, History
 from convergence_cluster.domain.search import (
-    HOLDOUT,
+    EXTRA,
     ArmEstimate,
     ArmState,
     Block,
@@ -32,7 +32,7 @@ class RecordedSearch:
         document = json.loads(text)
         self._answer = parse_recommendation(document["answer"])
         self._blocks: Iterator[Block] = iter(
-            [event.block for event in history.events if isinstance(event, Asked) and event.block.operator != HOLDOUT]
+            [event.block for event in history.events if isinstance(event, Asked) and event.block.operator not in EXTRA]
         )
         self.points = [
             Point(n_calls=point["n_calls"], arm=ArmId(point["arm"]), score=Interval(**point["score"]))

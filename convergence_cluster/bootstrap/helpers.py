@@ -20,6 +20,7 @@ from convergence_cluster.providers.http import HttpTransport
 from convergence_cluster.providers.proxies import proxy_of
 from convergence_cluster.spec.assertions import EMBEDDED, FILE, JUDGED, bare_type, file_name
 from convergence_cluster.spec.environment import resolve_endpoint
+from convergence_cluster.spec.labels import Labelled
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.metrics import every_assertion
 from convergence_cluster.spec.schema_helper import HelperSection
@@ -141,7 +142,8 @@ class ScoringBound:
         if self._helpers is None:
             return 0.0
         if case not in self._known:
-            self._known[case] = self._usd(self._study.all_cases[case])
+            cases, labels = self._study.all_cases, self._study.labels
+            self._known[case] = self._usd(cases[case]) if case < len(cases) else self._label(labels[case - len(cases)])
         return self._known[case]
 
     def _usd(self, case: TestCase) -> float | None:
@@ -152,6 +154,10 @@ class ScoringBound:
                 return None
             total_usd += each_usd
         return total_usd
+
+    def _label(self, labelled: Labelled) -> float | None:
+        own = [metric for metric in self._study.metrics if metric.name == labelled.metric]
+        return next((self._of(each, labelled.case) for each in every_assertion(own, ())), 0.0)
 
     def _of(self, assertion: Mapping[str, Json], case: TestCase) -> float | None:
         assert self._helpers is not None

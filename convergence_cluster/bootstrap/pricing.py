@@ -33,6 +33,8 @@ class CostBound:
 
     def known_usd(self, configuration: Configuration, case: int) -> float | None:
         """Return the bound of one attempt in USD, or None where nothing bounds it."""
+        if case >= len(self._plan.cases):
+            return 0.0  # an answer that only a judge sees
         bound = self._ceiling.upper_bound_usd(configuration, case)
         return self._fallback_usd if bound is None else bound
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from convergence_cluster import __version__
 from convergence_cluster.bootstrap.assembly import Assembly
+from convergence_cluster.bootstrap.calibrating import agreements
 from convergence_cluster.bootstrap.confirming import holdout_result
 from convergence_cluster.domain.calls import CallOutcome
 from convergence_cluster.domain.errors import ConvergenceError
@@ -59,7 +60,7 @@ def build_report(
             TrajectoryPoint(n_calls=point.n_calls, arm=point.arm, score=point.score)
             for point in coordinator.trajectory.points
         ),
-        notes=(*study.notes, *out_of_range(outcomes)),
+        notes=(*study.notes, *agreements(assembly, study), *out_of_range(outcomes)),
         answers_allowed=study.spec.output.save_answers,
         provenance={
             "version": __version__,

@@ -1,6 +1,6 @@
 """Builds what turns answers into metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from convergence_cluster.bootstrap.helpers import Helpers
 from convergence_cluster.evaluators.asserting import AssertEvaluator, Grader
@@ -12,6 +12,7 @@ from convergence_cluster.spec.functions import ASSERT, ASSERTED, CUSTOM
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.metrics import Metric, every_assertion
 from convergence_cluster.trials.protocols import Evaluator
+from convergence_cluster.trials.running import LabelledAnswer
 
 _MEASURED = "measured"
 _OF_ASSERTION = ("value", "n", "threshold", "votes", "grades", "against")
@@ -37,6 +38,16 @@ def build_evaluators(study: LoadedStudy, helpers: Helpers) -> list[Evaluator]:
         assert study.evaluator is not None
         evaluators.append(CustomEvaluator(path=study.evaluator.path, function=study.evaluator.function, metrics=custom))
     return evaluators
+
+
+def build_labelled(study: LoadedStudy, evaluators: Sequence[Evaluator]) -> tuple[LabelledAnswer, ...]:
+    """Return the answers that people have graded, each with the evaluator of its metric; none without evaluators."""
+    judges = {evaluator.metric: evaluator for evaluator in evaluators if isinstance(evaluator, AssertEvaluator)}
+    return tuple(
+        LabelledAnswer(case=each.case, text=each.answer, judge=judges[each.metric])
+        for each in study.labels
+        if each.metric in judges
+    )
 
 
 def _asserting(

@@ -7,6 +7,7 @@ from typing import Protocol, TypeAlias
 
 from convergence_cluster.bootstrap.answers import dump_answer
 from convergence_cluster.bootstrap.assembly import Assembly, assemble
+from convergence_cluster.bootstrap.calibrating import calibrate
 from convergence_cluster.bootstrap.confirming import confirm, set_aside
 from convergence_cluster.bootstrap.housekeeping import Caps, Housekeeping, Progress
 from convergence_cluster.bootstrap.pricing import CostBound
@@ -174,6 +175,8 @@ class StudySitting:
         self.coordinator = coordinator = assembly.coordinator
         housekeeping.begin(coordinator)
         with self._guard(coordinator):
+            if study.labels:
+                yield from calibrate(assembly, study)
             reason = yield from coordinator.rounds()
             if study.holdout and reason not in {None, StopReason.PROVIDER}:
                 assembly.budget.give_back()

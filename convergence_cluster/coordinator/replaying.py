@@ -19,7 +19,7 @@ from convergence_cluster.domain.journal import (
     Stopped,
     Told,
 )
-from convergence_cluster.domain.search import HOLDOUT, Block
+from convergence_cluster.domain.search import EXTRA, Block
 
 
 def replay(coordinator: Coordinator, history: History, *, observer: Observer, budget: Budget) -> tuple[Call, ...]:
@@ -35,7 +35,7 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
     extra: dict[CallKey, Call] = {}
     coordinator.outcomes.update(history.outcomes)
     for event in history.events:
-        if isinstance(event, Asked) and event.block.operator == HOLDOUT:
+        if isinstance(event, Asked) and event.block.operator in EXTRA:
             extra.update(_calls(coordinator, event.block))
             continue
         _repeat(coordinator, event, observer=observer, outcomes=coordinator.outcomes, asked=asked)

@@ -99,8 +99,15 @@ class Block:
     """What proposed the arm: baseline, elite, random, mutation, crossover, ..."""
 
 
+CALIBRATION = "calibration"
+"""The operator of a block that no search asked for: a judge grades an answer that people have graded."""
+
 HOLDOUT = "holdout"
 """The operator of a block that no search asked for: the final comparison on cases that it never sees."""
+
+
+EXTRA = frozenset({CALIBRATION, HOLDOUT})
+"""The operators of blocks that no search asked for."""
 
 
 class StopReason(StrEnum):

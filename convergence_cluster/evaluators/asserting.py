@@ -51,7 +51,7 @@ class AssertEvaluator:
         graders: Mapping[str, Grader],
         files: Mapping[str, Json],
     ) -> None:
-        self._metric = metric
+        self.metric = metric
         self._asserts = tuple(asserts)
         self._takes_unnamed = takes_unnamed
         self._whole: Mapping[str, Json] = {} if threshold is None else {"threshold": threshold}
@@ -66,13 +66,13 @@ class AssertEvaluator:
         Raises:
             PermanentError: an assertion cannot be decided.
         """
-        subject = Subject(answer=answer, case=case, configuration=configuration, scoring=scoring, metric=self._metric)
+        subject = Subject(answer=answer, case=case, configuration=configuration, scoring=scoring, metric=self.metric)
         members = [*self._asserts, *(each for each in case.asserts if self._is_mine(each))]
-        return {self._metric: _marked(await self._mean(members, subject), self._whole)}
+        return {self.metric: _marked(await self._mean(members, subject), self._whole)}
 
     def _is_mine(self, assertion: Mapping[str, Json]) -> bool:
         metric = assertion.get("metric")
-        return metric == self._metric or (metric is None and self._takes_unnamed)
+        return metric == self.metric or (metric is None and self._takes_unnamed)
 
     async def _mean(self, members: Sequence[Mapping[str, Json]], subject: Subject) -> float:
         total = score = 0.0
@@ -90,7 +90,7 @@ class AssertEvaluator:
             bare = bare_type(kind)
             score = await self._graded(bare, assertion, subject)
         except PermanentError as error:
-            message = f"metric {self._metric!r}, test case {subject.case.id!r}, {kind}: {error}"
+            message = f"metric {self.metric!r}, test case {subject.case.id!r}, {kind}: {error}"
             raise type(error)(message) from None
         score = _marked(score, assertion) if bare in GRADED else score
         return 1.0 - score if kind != bare else score

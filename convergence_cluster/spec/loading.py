@@ -1,7 +1,7 @@
 """A study file and everything it names, read once and checked together."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -10,17 +10,18 @@ from convergence_cluster.domain.identity import Configuration, Json, digest
 from convergence_cluster.domain.search import Objective
 from convergence_cluster.domain.space import ParameterKind, SearchSpace
 from convergence_cluster.spec.agreement import algorithm_problems, model_problems
-from convergence_cluster.spec.assertions import files_of
 from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
 from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
 from convergence_cluster.spec.document import Document, parse
 from convergence_cluster.spec.environment import helpers_of, needed_environment
 from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator, find_function
-from convergence_cluster.spec.files import Row, read_document, read_value
+from convergence_cluster.spec.files import Row, read_document
+from convergence_cluster.spec.labels import Labelled, labels_of_study
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
+from convergence_cluster.spec.named_files import read_named
 from convergence_cluster.spec.notes import notes_of
-from convergence_cluster.spec.problems import InvalidStudyError, Problem, raise_all
+from convergence_cluster.spec.problems import InvalidStudyError, Problem, of_file, raise_all
 from convergence_cluster.spec.prompts import read_prompts
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.space import to_search_space
@@ -59,6 +60,8 @@ class LoadedStudy:
     """The function that is called, where the API is one."""
     files: Mapping[str, Json]
     """What assertions name by `file://`: text, or what a JSON or YAML file holds."""
+    labels: tuple[Labelled, ...]
+    """Answers that people have graded; their indices in calls follow those of the cases."""
     notes: tuple[str, ...]
     """What the user should know: keys without effect, and what was inferred."""
     digest: str
@@ -113,7 +116,10 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
     named = spec.evaluation.custom_evaluator.is_used or evaluator is not None
     metrics, problems, inferred = to_metrics(spec.evaluation, known_cases, has_evaluator=named)
     parts.add(problems)
-    files = parts.read_files(metrics, cases)
+    files, problems = read_named(metrics, cases, directory)
+    parts.add(problems)
+    labels, problems = labels_of_study(document, directory, spec.evaluation, metrics)
+    parts.add(problems)
     parts.add([*algorithm_problems(spec, space), *model_problems(spec, space)])
     raise_all(parts.problems)
     searched, kept = split(cases, spec.evaluation.test_cases.holdout, spec.optimization.seed)
@@ -131,9 +137,12 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         evaluator=evaluator,
         target=target,
         files=files,
+        labels=labels,
         notes=(*notes_of(spec, space, evaluator), *inferred),
         lines={path: document.line(path) for path in (*(path for path, _, _ in needed_environment(spec)), *_PRICED)},
-        digest=study_digest(spec, space, cases, prompts=prompts, evaluator=evaluator, target=target, files=files),
+        digest=study_digest(
+            spec, space, cases, prompts=prompts, evaluator=evaluator, target=target, files=files, labels=labels
+        ),
     )
 
 
@@ -146,6 +155,7 @@ def study_digest(
     evaluator: EvaluatorSource | None,
     target: EvaluatorSource | None,
     files: Mapping[str, Json],
+    labels: Sequence[Labelled],
 ) -> str:
     """Return what identifies a study: all that decides what a call means and in which order calls are made."""
     document = {key: value for key, value in spec.document().items() if key not in _NOT_IDENTITY}
@@ -160,6 +170,7 @@ def study_digest(
     return digest(
         {
             **({"asserts": asserts, "files": files} if asserts or files else {}),
+            **({"labels": [asdict(each) for each in labels]} if labels else {}),
             "study": document,
             "holdout": spec.evaluation.test_cases.holdout,
             "candidates": space.candidates,
@@ -254,24 +265,8 @@ class _Parts:
         self.add(problems)
         return rows, section.path
 
-    def read_files(self, metrics: Sequence[Metric], cases: Sequence[TestCase]) -> dict[str, Json]:
-        """Return what the files hold that assertions name, relative to the study file."""
-        found: dict[str, Json] = {}
-        given = [metric.options.get("assert", [metric.options]) for metric in metrics]
-        for name in (name for asserts in (*given, *(case.asserts for case in cases)) for name in files_of(asserts)):
-            if name in found:
-                continue
-            try:
-                found[name] = read_value(self._directory / name, name)
-            except InvalidStudyError as error:
-                self._add_of_file(("evaluation", "metrics"), error)
-        return found
-
     def _add_of_file(self, path: tuple[str, ...], error: InvalidStudyError) -> None:
-        """Take what is wrong with another file: at its own line, or at the key that names the file."""
-        for problem in error.problems:
-            named = Problem(path=path, message=f"{problem.file}: {problem.message}")
-            self.add([problem if problem.line else named])
+        self.add(of_file(path, error))
 
 
 def _without(document: Json, keys: set[str]) -> Json:

@@ -9,6 +9,7 @@ from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import CaseId, Json
 from convergence_cluster.spec.evaluator_file import EvaluatorSource
+from convergence_cluster.spec.labels import Labelled
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.metrics import to_metrics, to_objectives
 from convergence_cluster.spec.schema import StudySpec
@@ -33,6 +34,7 @@ def pack(study: LoadedStudy) -> Json:
         "evaluator": _packed(study.evaluator),
         "target": _packed(study.target),
         "files": dict(study.files),
+        "labels": [asdict(labelled) for labelled in study.labels],
         "notes": list(study.notes),
         "digest": study.digest,
         "stands_for": study.stands_for,
@@ -70,6 +72,7 @@ def unpack(document: Json) -> LoadedStudy:
         evaluator=evaluator,
         target=_evaluator(document.get("target")),
         files=document.get("files", {}),
+        labels=tuple(Labelled(**{**each, "case": _case(each["case"])}) for each in document.get("labels", ())),
         notes=tuple(document["notes"]),
         digest=document["digest"],
         stands_for=document.get("stands_for"),

@@ -42,6 +42,14 @@ class InvalidStudyError(SpecError):
         self.problems = tuple(problems)
 
 
+def of_file(path: tuple[str | int, ...], error: InvalidStudyError) -> list[Problem]:
+    """Return what is wrong with another file: at its own line, or at the key of the study that names the file."""
+    return [
+        problem if problem.line else Problem(path=path, message=f"{problem.file}: {problem.message}")
+        for problem in error.problems
+    ]
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """Return a path as users write it: `evaluation.test_cases.inline[2].id`."""
     text = ""

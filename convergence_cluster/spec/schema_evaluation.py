@@ -26,7 +26,7 @@ from convergence_cluster.spec.section import (
     at,
 )
 
-_NOT_OPTIONS = {"weight", "type", "function", "budget_per_call", "description"}
+_NOT_OPTIONS = {"weight", "type", "function", "budget_per_call", "description", "labels"}
 
 
 def _function(value: str) -> str:
@@ -105,6 +105,9 @@ class MetricSection(Section):
     """The judge grades from 1 to this. Default: as `evaluation.judge` says."""
     against: Literal["expected"] | None = None
     """The judge compares the answer with the expected one, in both orders: 1 is better, 1/2 as good, 0 worse."""
+    labels: Text | tuple[Json, ...] | None = None
+    """Answers that people have graded, a file or a list of `{input, answer, label}`: the judge grades them before the
+    search, and the report says how far it agrees. `label` is in [0, 1] or a flag; `grade` may stand for it."""
     ignore_case: bool | None = None
     """Compare text without regard to case. Default: no for `exact` and `regex`, yes for other text."""
     mode: Literal["any", "all"] | None = None

@@ -45,6 +45,8 @@ class TrialPlan:
 
     cases: Sequence[TestCase]
     evaluators: Sequence[Evaluator]
+    labelled: Sequence["LabelledAnswer"] = ()
+    """Answers that only a judge sees; their indices in calls follow those of the cases."""
     measured: Collection[str] = ("latency_ms",)
     """Names of `evaluators.measured.MEASURED`; one that cannot be told makes the call FAILED."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -54,6 +56,15 @@ class TrialPlan:
     """Fields of every request that no parameter overrules, as far as `model` or a limit on output is among them."""
     keeps_answers: bool = True
     """Whether outcomes carry the answer's text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelledAnswer:
+    """An answer that people have graded, and what grades it too."""
+
+    case: TestCase
+    text: str
+    judge: Evaluator
 
 
 class TrialRunner:
@@ -88,6 +99,8 @@ class TrialRunner:
         What goes wrong with the provider, the answer or its scoring is part of the outcome. An exception is a bug or a
         cancellation.
         """
+        if call.case >= len(self._plan.cases):
+            return await self._examine(call)
         tally, scoring = Tally(), Scoring()
         case = self._plan.cases[call.case]
         answer: Answer | None = None
@@ -107,6 +120,18 @@ class TrialRunner:
             outcome = self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
             return _with_scoring(outcome, scoring)
         return _with_scoring(self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics), scoring)
+
+    async def _examine(self, call: Call) -> CallOutcome:
+        """Let a judge grade an answer that people have graded; nothing is sent to the API."""
+        labelled, scoring = self._plan.labelled[call.case - len(self._plan.cases)], Scoring()
+        answer = Answer(text=labelled.text, result=labelled.text, raw=labelled.text)
+        try:
+            metrics = await labelled.judge.evaluate(answer, labelled.case, {}, scoring)
+        except (PermanentError, TransientError) as error:
+            outcome = self._outcome(call, Tally(), None, None, kind=OutcomeKind.FAILED, error=error)
+        else:
+            outcome = self._outcome(call, Tally(), None, None, kind=OutcomeKind.OK, metrics=metrics)
+        return _with_scoring(outcome, scoring)
 
     async def close(self) -> None:
         """Free the provider's connections, and the cache."""

@@ -217,3 +217,47 @@ def test_a_judge_needs_its_key_before_anything_is_spent(folder: Folder, server: 
 
     assert done.code == 2
     assert "evaluation.judge.auth.token_env: environment variable JUDGE_KEY is not set" in done.err
+
+
+def test_a_judge_is_compared_with_people_before_the_search_and_pays_for_it_once(
+    folder: Folder, server: Server, judge: JudgeServer
+) -> None:
+    judge.content = '{"grade": 5}'
+    study = judged_study(server, judge, calls=20)
+    rows = [{"prompt": f"Question {n}", "answer": "No.", "label": n % 4 != 0} for n in range(8)]
+    (folder.path / "labels.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    study["evaluation"]["metrics"]["good"]["labels"] = "labels.jsonl"
+    folder.write(study)
+
+    done = folder.call("optimize", "study.yaml", "-q")
+    n_asked = len(judge.keys)
+    report = folder.call("report", "-o", "again")
+
+    books = folder.books()
+    sentence = "good: the judge agrees with 6 of 8 labels on what passes (from 0.5 on), 75 %, kappa 0.00"
+    assert done.code == 0, done.err
+    assert sentence in done.out
+    assert sentence in (folder.path / "results" / "report.md").read_text()
+    assert sentence in (folder.path / "again" / "report.md").read_text(), report.err
+    assert n_asked == len(judge.keys) == 2 * (8 + 20)
+    assert books.n_attempts == 20
+    assert server_calls(folder) == 20
+    assert books.usd >= judge.n_tokens * USD_PER_TOKEN
+    first = [body["block"] if isinstance(body, dict) else body for kind, body in books.events if kind == "asked"][:8]
+    assert all("calibration" in str(block) for block in first)
+
+
+def server_calls(folder: Folder) -> int:
+    """Count the calls that went to the API."""
+    return sum(row["n_attempts"] for row in folder.books().calls.values())
+
+
+def test_labels_with_a_mistake_are_named_with_their_line(folder: Folder, server: Server, judge: JudgeServer) -> None:
+    study = judged_study(server, judge)
+    (folder.path / "labels.csv").write_text("prompt,answer,label\na,b,0.5\nc,d,good\n")
+    study["evaluation"]["metrics"]["good"]["labels"] = "labels.csv"
+    folder.write(study)
+
+    done = folder.call("validate", "study.yaml")
+
+    assert "labels.csv:3: expected a `label` in [0, 1], true or false, or a `grade` from 1 to 5" in done.err
