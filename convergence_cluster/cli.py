@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from convergence_cluster import __version__
 from convergence_cluster.domain.errors import ConvergenceError, SpecError
@@ -16,6 +17,7 @@ COMMANDS = {
     "watch": "follow a study of the cluster until it ends",
     "cancel": "stop a study of the cluster; what is finished is kept",
     "resume": "go on with an interrupted study, making only the missing calls",
+    "import": "make a study of a promptfoo configuration",
     "validate": "check a study file without spending anything",
     "estimate": "say how many calls, tokens and USD a study would take, without spending anything",
     "status": "list the studies, or show one",
@@ -32,6 +34,9 @@ COMMANDS = {
     "probe": "say whether a coordinator or worker beside this process is well, for liveness probes",
     "info": "say what this is, where it keeps things and which versions it runs on",
 }
+
+_MODULES = {"import": "importing"}
+"""Commands whose modules have another name."""
 
 _CLUSTER_PACKAGES = ("celery", "kombu", "redis", "flower", "prometheus_client")
 _NO_CLUSTER = "this command needs the cluster's packages; install them with: pip install 'convergence-cluster[cluster]'"
@@ -73,8 +78,12 @@ def _run(words: Sequence[str], command: str | None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
-    code: int = import_module(f"convergence_cluster.commands.{options.command}").run(options)
+    code: int = _module_of(options.command).run(options)
     return code
+
+
+def _module_of(command: str) -> ModuleType:
+    return import_module(f"convergence_cluster.commands.{_MODULES.get(command, command)}")
 
 
 def _build_parser(command: str | None) -> argparse.ArgumentParser:
@@ -89,7 +98,7 @@ def _build_parser(command: str | None) -> argparse.ArgumentParser:
     for name, what in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
         if name == command:
-            import_module(f"convergence_cluster.commands.{name}").configure(subparser)
+            _module_of(name).configure(subparser)
     return parser
 
 
