@@ -66,7 +66,8 @@ def axis(label: str, values: Sequence[float], show: Callable[[float], str], *, m
     step = _round_step((high - low) / _TICKS)
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = tuple(float(f"{k * step:.12g}") for k in range(first, last + 1))
-    return Axis(label=label, low=ticks[0], high=ticks[-1], ticks=ticks, show=show)
+    # A value too small to be told from a tick still has its place.
+    return Axis(label=label, low=min(ticks[0], low), high=max(ticks[-1], high), ticks=ticks, show=show)
 
 
 def _log_axis(label: str, low: float, high: float, show: Callable[[float], str]) -> Axis:

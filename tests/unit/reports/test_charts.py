@@ -5,7 +5,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convergence_cluster.domain.search import Interval
@@ -18,6 +18,7 @@ FINITE = st.floats(min_value=-1e12, max_value=1e12)
 
 
 @given(st.lists(FINITE, max_size=6), st.booleans())
+@example([5e-324, -6.0], False)
 def test_every_value_lies_on_its_axis_between_round_ticks(values: list[float], may_log: bool) -> None:  # noqa: FBT001
     found = axis("x", values, number, may_log=may_log)
 
