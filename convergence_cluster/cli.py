@@ -20,6 +20,7 @@ COMMANDS = {
     "import": "make a study of a promptfoo configuration",
     "validate": "check a study file without spending anything",
     "estimate": "say how many calls, tokens and USD a study would take, without spending anything",
+    "augment": "make more test cases of those given, in other words, each checked",
     "status": "list the studies, or show one",
     "report": "write a study's reports again",
     "compare": "compare the answers of two studies",

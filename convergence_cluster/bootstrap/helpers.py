@@ -46,16 +46,16 @@ def build_helpers(study: LoadedStudy, *, environ: Mapping[str, str], clock: Cloc
         SpecError: the judge's endpoint is no chat, or names a variable that is not set.
     """
     evaluation = study.spec.evaluation
-    transports: list[HttpTransport] = []
+    closes: list[Callable[[], Awaitable[None]]] = []
 
     def helper(section: HelperSection, name: str) -> Helper:
-        proxy_url = proxy_of(resolve_endpoint(section.endpoint, environ), environ)
-        transports.append(HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url))
-        return _helper(section, name, transports[-1], environ=environ, clock=clock)
+        built, close = open_helper(section, name, environ=environ, clock=clock)
+        closes.append(close)
+        return built
 
-    async def close() -> None:
-        for transport in transports:
-            await transport.close()
+    async def close_all() -> None:
+        for close in closes:
+            await close()
 
     judge, embeddings = evaluation.judge, evaluation.embeddings
     return Helpers(
@@ -74,8 +74,21 @@ def build_helpers(study: LoadedStudy, *, environ: Mapping[str, str], clock: Cloc
             max_answer_bytes=embeddings.max_answer_bytes,
             max_retries=embeddings.max_retries,
         ),
-        close=close,
+        close=close_all,
     )
+
+
+def open_helper(
+    section: HelperSection, name: str, *, environ: Mapping[str, str], clock: Clock
+) -> tuple[Helper, Callable[[], Awaitable[None]]]:
+    """Return a model that helps, and what frees its connections.
+
+    Raises:
+        SpecError: it has to chat and its endpoint does not, or names a variable that is not set.
+    """
+    proxy_url = proxy_of(resolve_endpoint(section.endpoint, environ), environ)
+    transport = HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url)
+    return _helper(section, name, transport, environ=environ, clock=clock), transport.close
 
 
 def _helper(
@@ -85,10 +98,10 @@ def _helper(
     api = section.api(name)
     kind = provider_kind(api, url)
     wire = chat_format(kind, url)
-    if name == "judge" and wire is None:
+    if name != "embeddings" and wire is None:
         raise SpecError(
-            f"evaluation.judge.endpoint: {url!r} is no chat that is built in; expected a URL that ends in "
-            "/chat/completions, or evaluation.judge.provider"
+            f"the endpoint of the {name}, {url!r}, is no chat that is built in; expected a URL that ends in "
+            "/chat/completions, or its provider"
         )
     if name == "embeddings":
         response = ResponseSection.model_validate({"usage": _USAGE})

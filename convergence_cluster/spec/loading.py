@@ -10,6 +10,7 @@ from convergence_cluster.domain.identity import Configuration, Json, digest
 from convergence_cluster.domain.search import Objective
 from convergence_cluster.domain.space import ParameterKind, SearchSpace
 from convergence_cluster.spec.agreement import algorithm_problems, model_problems
+from convergence_cluster.spec.augmenting import augmented
 from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
 from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
@@ -105,7 +106,7 @@ def loads(text: str, *, name: str = "study.yaml", directory: str | Path = ".") -
 def _assemble(document: Document, directory: Path) -> LoadedStudy:
     spec = validate(document)
     parts = _Parts(document, directory, spec)
-    cases = parts.read_cases()
+    cases, made = augmented(parts.read_cases(), spec.evaluation.test_cases.augmentation, spec.optimization.seed)
     known_cases = None if parts.problems else cases
     prompts, problems = read_prompts(spec.search_space.parameters, directory)
     parts.add(problems)
@@ -138,7 +139,7 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         target=target,
         files=files,
         labels=labels,
-        notes=(*notes_of(spec, space, evaluator), *inferred),
+        notes=(*notes_of(spec, space, evaluator), *made, *inferred),
         lines={path: document.line(path) for path in (*(path for path, _, _ in needed_environment(spec)), *_PRICED)},
         digest=study_digest(
             spec, space, cases, prompts=prompts, evaluator=evaluator, target=target, files=files, labels=labels

@@ -10,8 +10,9 @@ from pydantic_core import PydanticCustomError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.assertions import Assertion, bare_type, value_problem
 from convergence_cluster.spec.functions import function_problem
-from convergence_cluster.spec.schema_helper import EmbeddingsSection, JudgeSection
+from convergence_cluster.spec.schema_helper import EmbeddingsSection, HelperSection, JudgeSection
 from convergence_cluster.spec.section import (
+    IGNORED,
     LATER,
     Count,
     JmesPath,
@@ -47,18 +48,23 @@ def _pattern(value: str) -> str:
 
 
 class Augmentation(Section):
-    """More cases made from those given."""
+    """More cases made from those given, where what they expect can be worked out again: plain arithmetic.
+
+    `convergence augment` has a model put the others into other words.
+    """
 
     enabled: bool = False
     """Whether to make any."""
-    mutation_rate: Share = 0.3
-    """Share of changed cases."""
-    crossover_rate: Share = 0.2
-    """Share of combined cases."""
+    mutation_rate: Share = Field(default=0.3, json_schema_extra=IGNORED)
+    """Every case is changed that can be, until there are enough."""
+    crossover_rate: Share = Field(default=0.2, json_schema_extra=IGNORED)
+    """No cases are combined, for nobody could say what to expect of them."""
     augmentation_factor: Positive = 2
     """Cases afterwards, over cases before."""
     preserve_originals: bool = True
-    """Keep the cases given."""
+    """Keep the cases that others were made of."""
+    model: HelperSection | None = None
+    """The model that `convergence augment` asks. Default: `evaluation.judge`."""
 
 
 class TestCasesSection(Section):
@@ -72,7 +78,7 @@ class TestCasesSection(Section):
     """The cases themselves; used where there is no `path`."""
     holdout: Annotated[Number, Field(ge=0, lt=1)] = 0.0
     """Share of the cases kept from the search for the final comparison; drawn by `optimization.seed`."""
-    augmentation: Augmentation = Field(default_factory=Augmentation, json_schema_extra=LATER)
+    augmentation: Augmentation = Field(default_factory=Augmentation)
     """More cases made from those given."""
 
 
