@@ -14,6 +14,8 @@ HEIGHT = 310.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 26.0, 52.0, 46.0
 LEGEND_Y = 34.0
 TITLE = 30.0
+_TINY = 1e-250
+"""Smaller values have no place among ratios: their tenth would be 0."""
 _LOG_RATIO = 25.0
 """A positive axis that spans more than this factor is logarithmic."""
 _TICKS = 5
@@ -58,7 +60,7 @@ def axis(label: str, values: Sequence[float], show: Callable[[float], str], *, m
     """Return an axis that holds every finite value, with round ticks."""
     known = [v for v in values if finite(v) is not None] or [0.0, 1.0]
     low, high = min(known), max(known)
-    if may_log and low > 0 and high / low > _LOG_RATIO:
+    if may_log and low > _TINY and high / low > _LOG_RATIO:
         return _log_axis(label, low, high, show)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-9):
         pad = abs(high) * 0.1 or 0.5

@@ -18,6 +18,7 @@ FINITE = st.floats(min_value=-1e12, max_value=1e12)
 
 
 @given(st.lists(FINITE, max_size=6), st.booleans())
+@example([1.0, 5e-324], True)
 @example([5e-324, -6.0], False)
 def test_every_value_lies_on_its_axis_between_round_ticks(values: list[float], may_log: bool) -> None:  # noqa: FBT001
     found = axis("x", values, number, may_log=may_log)
