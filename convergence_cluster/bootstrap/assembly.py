@@ -72,6 +72,7 @@ def assemble(
         budget=budget,
         bound_usd=bound.usd,
         scoring_usd=bound.scoring_usd,
+        n_draws=study.n_draws,
         clock=clock,
         parallelism=study.spec.optimization.execution.parallel_workers,
         on_absorbed=on_absorbed,

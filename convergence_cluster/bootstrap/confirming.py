@@ -32,10 +32,11 @@ def confirm(assembly: Assembly, study: LoadedStudy) -> Rounds:
 
 def set_aside(study: LoadedStudy, budget: Budget, bound: CostBound) -> None:
     """Keep the search from spending what the final comparison will take, but never more than half of a cap."""
-    n_calls = 2 * len(study.holdout)
+    n_calls = 2 * len(study.holdout) * study.n_draws
     cases = range(len(study.cases), len(study.cases) + len(study.holdout))
     dearest = [
-        max(bound.usd(each, case) for each in bound.representatives()) + bound.scoring_usd(case) for case in cases
+        study.n_draws * max(bound.usd(each, case) for each in bound.representatives()) + bound.scoring_usd(case)
+        for case in cases
     ]
     cap_usd = study.spec.budget.usd
     budget.set_aside(

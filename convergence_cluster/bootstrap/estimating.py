@@ -56,7 +56,7 @@ def estimate(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) ->
     return Estimate(
         max_calls=study.max_calls,
         max_usd=study.spec.budget.usd,
-        full_grid_calls=None if n_configurations is None else n_configurations * len(study.cases),
+        full_grid_calls=None if n_configurations is None else n_configurations * len(study.cases) * study.n_draws,
         models=tuple(
             _model(study, {**plan.fixed, **configuration}, prices)
             for configuration in _longest(bound.representatives())

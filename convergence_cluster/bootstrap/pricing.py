@@ -41,7 +41,7 @@ class CostBound:
     def scoring_usd(self, case: int) -> float:
         """Return the bound of scoring one answer in USD; where none is known, as `usd` does."""
         bound = self._scoring.usd(case)
-        return (self._study.spec.budget.usd or 0.0) if bound is None else bound
+        return (self._study.spec.budget.usd or 0.0) if bound is None else bound * self._study.n_draws
 
     def check(self) -> None:
         """Refuse a budget in USD that could not be kept, and a cost metric that nobody could compute.

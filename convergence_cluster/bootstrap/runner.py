@@ -9,7 +9,7 @@ from convergence_cluster.bootstrap.caching import OpenStore, build_cache
 from convergence_cluster.bootstrap.helpers import ScoringBound, build_helpers
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
-from convergence_cluster.bootstrap.scorers import build_evaluators, build_labelled
+from convergence_cluster.bootstrap.scorers import build_evaluators, build_labelled, build_repeated
 from convergence_cluster.bootstrap.traces import open_traces, traced
 from convergence_cluster.domain.calls import Allowance, Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
@@ -140,6 +140,7 @@ def build_plan(study: LoadedStudy, evaluators: Sequence[Evaluator] = ()) -> Tria
         cases=study.all_cases,
         evaluators=evaluators,
         labelled=build_labelled(study, evaluators),
+        repeated=build_repeated(study),
         measured=tuple(dict.fromkeys(metric.name for metric in study.metrics if metric.name in MEASURED)),
         retry=RetryPolicy(max_retries=study.spec.optimization.execution.max_retries),
         prompts=study.prompts,

@@ -6,9 +6,10 @@ from convergence_cluster.bootstrap.helpers import Helpers
 from convergence_cluster.evaluators.asserting import AssertEvaluator, Grader
 from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.evaluators.custom import CustomEvaluator
+from convergence_cluster.evaluators.repeating import Consistency, PassAll, Repeated, close_text, same_text
 from convergence_cluster.evaluators.scripts import PythonGrader
 from convergence_cluster.spec.assertions import EMBEDDED, JUDGED, bare_type
-from convergence_cluster.spec.functions import ASSERT, ASSERTED, CUSTOM
+from convergence_cluster.spec.functions import ASSERT, ASSERTED, CONSISTENCY, CUSTOM, EVERY_DRAW, REPEATED
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.metrics import Metric, every_assertion
 from convergence_cluster.trials.protocols import Evaluator
@@ -30,7 +31,7 @@ def build_evaluators(study: LoadedStudy, helpers: Helpers) -> list[Evaluator]:
     for metric in study.metrics:
         if metric.function == ASSERT or bare_type(metric.function) in ASSERTED:
             evaluators.append(_asserting(metric, study, graders, takes_unnamed=metric.name in counting[:1]))
-        elif metric.function not in {_MEASURED, CUSTOM}:
+        elif metric.function not in {_MEASURED, CUSTOM, *REPEATED}:
             options = metric.options
             evaluators.append(BuiltinEvaluator(metric=metric.name, function=metric.function, options=options))
     custom = [metric.name for metric in study.metrics if metric.function == CUSTOM]
@@ -38,6 +39,20 @@ def build_evaluators(study: LoadedStudy, helpers: Helpers) -> list[Evaluator]:
         assert study.evaluator is not None
         evaluators.append(CustomEvaluator(path=study.evaluator.path, function=study.evaluator.function, metrics=custom))
     return evaluators
+
+
+def build_repeated(study: LoadedStudy) -> tuple[Repeated, ...]:
+    """Return the metrics of several draws."""
+    found: list[Repeated] = []
+    for metric in study.metrics:
+        options = metric.options
+        if metric.function == EVERY_DRAW:
+            mark = options.get("threshold", 1.0)
+            found.append(PassAll(metric=metric.name, of=options["of"], k=options["repeats"], mark=mark))
+        elif metric.function == CONSISTENCY:
+            alike = close_text if options.get("by") == "close" else same_text
+            found.append(Consistency(metric=metric.name, alike=alike))
+    return tuple(found)
 
 
 def build_labelled(study: LoadedStudy, evaluators: Sequence[Evaluator]) -> tuple[LabelledAnswer, ...]:

@@ -164,7 +164,7 @@ def unknown_entry(call: Call, *, n_attempts: int, usd: float | None, at_s: float
 def corrected_entry(call: Call, *, at_s: float) -> LedgerEntry:
     """Return the ledger entry that takes back what was booked when one attempt of a call was given up."""
     usd = -call.most_usd if call.most_usd > 0.0 else None
-    return LedgerEntry(key=call.key, n_attempts=-1, usd=usd, kind="corrected", at_s=at_s)
+    return LedgerEntry(key=call.key, n_attempts=-call.n_draws, usd=usd, kind="corrected", at_s=at_s)
 
 
 def is_finished(outcome: CallOutcome) -> bool:

@@ -52,6 +52,7 @@ class Coordinator:
         clock: Clock,
         parallelism: int,
         scoring_usd: Callable[[int], float] = lambda _: 0.0,
+        n_draws: int = 1,
         on_absorbed: Callable[["Coordinator"], None] = lambda _: None,
     ) -> None:
         self.study = study
@@ -69,6 +70,7 @@ class Coordinator:
         self._budget = budget
         self._bound_usd = bound_usd
         self._scoring_usd = scoring_usd
+        self._n_draws = n_draws
         self._clock = clock
         self._target = order.window(parallelism)
         self._on_absorbed = on_absorbed
@@ -157,6 +159,7 @@ class Coordinator:
             configuration=configuration,
             reserved_usd=self._bound_usd(configuration, case),
             scoring_usd=self._scoring_usd(case),
+            n_draws=self._n_draws,
         )
 
     # What else comes of calls that others make
@@ -166,9 +169,7 @@ class Coordinator:
         if self._on_wire.pop(call.key, None) is None:
             return None
         self._backlog.appendleft(call)
-        self._budget.settle(
-            reserved_usd=call.reserved_usd, n_attempts=n_attempts, usd=usd, scoring_usd=call.scoring_usd
-        )
+        self._settle(call, n_attempts=n_attempts, usd=usd)
         if not n_attempts:
             return None
         return unknown_entry(call, n_attempts=n_attempts, usd=usd, at_s=self._clock.now_s())
@@ -255,7 +256,7 @@ class Coordinator:
         affordable = []
         while self._backlog and not self.is_stopping:
             call = self._backlog[0]
-            if not self._budget.reserve(call.reserved_usd, scoring_usd=call.scoring_usd):
+            if not self._budget.reserve(call.reserved_usd, n=call.n_draws, scoring_usd=call.scoring_usd):
                 break
             self._on_wire[call.key] = self._backlog.popleft()
             affordable.append(call)
@@ -266,7 +267,7 @@ class Coordinator:
         if self.is_stopping:
             return self.stop_reason
         if self._backlog:
-            return self._budget.refusal(self._backlog[0].most_usd)
+            return self._budget.refusal(self._backlog[0].most_usd, n=self._backlog[0].n_draws)
         if decision is None:
             raise ConvergenceError("the search waits for calls although none is under way; please report this")
         return decision
@@ -313,6 +314,15 @@ class Coordinator:
         self._observer.calibrate(scales)
         return batch, (Calibrated(scales=scales), told)
 
+    def _settle(self, call: Call, *, n_attempts: int, usd: float | None, n_reserved: int | None = None) -> None:
+        self._budget.settle(
+            reserved_usd=call.reserved_usd,
+            n_attempts=n_attempts,
+            usd=usd,
+            n_reserved=n_reserved or max(call.n_draws, n_attempts),
+            scoring_usd=call.scoring_usd,
+        )
+
     def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
         """Settle the money of what arrived and write it all down in one transaction."""
         now_s = self._clock.now_s()
@@ -321,12 +331,8 @@ class Coordinator:
             call = self._on_wire.pop(outcome.call.key)
             if is_finished(outcome):
                 finished.append(outcome)
-            self._budget.settle(
-                reserved_usd=call.reserved_usd,
-                n_attempts=outcome.n_attempts,
-                usd=total_usd(outcome),
-                scoring_usd=call.scoring_usd,
-            )
+            n_reserved = max(call.n_draws, outcome.n_attempts + outcome.n_unsent)
+            self._settle(call, n_attempts=outcome.n_attempts, usd=total_usd(outcome), n_reserved=n_reserved)
             if is_finished(outcome) or outcome.n_attempts:
                 entries += settle_entries(outcome, at_s=now_s)
             if outcome.halts:

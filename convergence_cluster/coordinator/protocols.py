@@ -82,23 +82,22 @@ class Journal(Protocol):
 class Budget(Protocol):
     """The caps of a study. Thread-safe: retries reserve from the same one."""
 
-    def reserve(self, usd: float, *, scoring_usd: float = 0.0) -> bool:
-        """Set aside one attempt of at most `usd` and its scoring; False: a cap would be exceeded, nothing changed."""
+    def reserve(self, usd: float, *, n: int = 1, scoring_usd: float = 0.0) -> bool:
+        """Set aside `n` attempts of at most `usd` and their scoring; False: a cap forbids it, and nothing changed."""
         ...
 
-    def settle(self, *, reserved_usd: float, n_attempts: int, usd: float | None, scoring_usd: float = 0.0) -> None:
-        """Book what a call cost in all, in place of `reserved_usd` for each of its attempts and of `scoring_usd`.
-
-        Without any attempt, and with None for the cost, it gives back the reservation of one that was never sent.
-        """
+    def settle(
+        self, *, reserved_usd: float, n_attempts: int, usd: float | None, n_reserved: int, scoring_usd: float = 0.0
+    ) -> None:
+        """Book what a call cost in all, in place of `n_reserved` times `reserved_usd` and of `scoring_usd`."""
         ...
 
     def restore(self, *, usd: float, calls: int, time_s: float = 0.0) -> None:
         """Book what earlier sittings spent."""
         ...
 
-    def refusal(self, usd: float) -> StopReason | None:
-        """Say which cap keeps one more attempt of `usd` from being reserved, or None."""
+    def refusal(self, usd: float, *, n: int = 1) -> StopReason | None:
+        """Say which cap keeps `n` more attempts of `usd` together from being reserved, or None."""
         ...
 
 

@@ -54,7 +54,7 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
 
 def unknown_entries(calls: tuple[Call, ...], *, at_s: float) -> tuple[tuple[LedgerEntry, ...], Resumed]:
     """Return what to write down for calls that a crash may have hidden: each at its reserved maximum."""
-    entries = tuple(unknown_entry(call, n_attempts=1, usd=call.most_usd, at_s=at_s) for call in calls)
+    entries = tuple(unknown_entry(call, n_attempts=call.n_draws, usd=call.most_usd, at_s=at_s) for call in calls)
     return entries, Resumed(unknown=tuple(call.key for call in calls))
 
 

@@ -182,7 +182,7 @@ class StudyQueue:
             self._starts[key] += was_begun
             if was_begun:
                 self._booked.add((task, key))
-            n_attempts = int(was_begun) + n_more
+            n_attempts = int(was_begun) * call.n_draws + n_more
             self._spend_extra(n_more, call)
             n_more = 0
             most_usd = n_attempts * call.reserved_usd + (call.scoring_usd if n_attempts else 0.0)
@@ -216,7 +216,7 @@ class StudyQueue:
             return
         sent = self.tasks[holder]
         call = sent.calls[key]
-        n_extra = max(0, outcome.n_attempts - 1)
+        n_extra = max(0, outcome.n_attempts + outcome.n_unsent - call.n_draws)
         sent.n_extra += n_extra
         self._spend_extra(n_extra, call)
         if outcome.kind is OutcomeKind.SKIPPED:

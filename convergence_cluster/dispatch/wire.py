@@ -77,7 +77,9 @@ def encode_task(task: Task) -> dict[str, Json]:
         "digest": task.digest,
         "attempt": task.attempt,
         "arms": {str(call.arm): dict(call.configuration) for call in task.calls},
-        "calls": [[call.arm, call.case, call.repeat, call.reserved_usd, call.scoring_usd] for call in task.calls],
+        "calls": [
+            [call.arm, call.case, call.repeat, call.reserved_usd, call.scoring_usd, call.n_draws] for call in task.calls
+        ],
     }
 
 
@@ -182,12 +184,17 @@ def _count(document: Mapping[str, Json], name: str) -> int:
 
 def _call(study: StudyId, given: Json, arms: Mapping[str, Json]) -> Call:
     match given:
-        case [int(arm), int(case), int(repeat), int() | float() as usd, int() | float() as scoring_usd] if (
-            case >= 0 and repeat >= 0
-        ):
+        case [
+            int(arm),
+            int(case),
+            int(repeat),
+            int() | float() as usd,
+            int() | float() as scoring_usd,
+            int(n_draws),
+        ] if case >= 0 and repeat >= 0 and n_draws >= 1:
             configuration = arms.get(str(arm))
         case _:
-            raise WireError(f"a call is [arm, case, repeat, USD, USD of scoring]; this is {str(given)[:100]!r}")
+            raise WireError(f"a call is [arm, case, repeat, USD, USD of scoring, draws]; this is {str(given)[:100]!r}")
     is_bounded = all(math.isfinite(bound) and bound >= 0.0 for bound in (usd, scoring_usd))
     if not isinstance(configuration, Mapping) or not is_bounded:
         raise WireError(f"call {given[:3]} has no configuration, or no sound bound on its cost")
@@ -199,6 +206,7 @@ def _call(study: StudyId, given: Json, arms: Mapping[str, Json]) -> Call:
         configuration=configuration,
         reserved_usd=float(usd),
         scoring_usd=float(scoring_usd),
+        n_draws=n_draws,
     )
 
 
@@ -206,7 +214,7 @@ def _outcome_document(outcome: CallOutcome) -> Json:
     """Return every field that is not at its default."""
     call = outcome.call
     document: dict[str, Json] = {
-        "call": [*call.key, call.reserved_usd, call.scoring_usd],
+        "call": [*call.key, call.reserved_usd, call.scoring_usd, call.n_draws],
         "kind": outcome.kind.value,
     }
     for (name, default), value in zip(_DEFAULTS.items(), _VALUES(outcome), strict=True):
@@ -219,7 +227,7 @@ def _outcome_document(outcome: CallOutcome) -> Json:
 
 def _outcome(study: StudyId, given: Json) -> CallOutcome:
     try:
-        arm, case, repeat, usd, scoring_usd = given["call"]
+        arm, case, repeat, usd, scoring_usd, n_draws = given["call"]
         call = Call(
             study=study,
             arm=ArmId(arm),
@@ -228,6 +236,7 @@ def _outcome(study: StudyId, given: Json) -> CallOutcome:
             configuration={},
             reserved_usd=usd,
             scoring_usd=scoring_usd,
+            n_draws=n_draws,
         )
         usage = given.get("usage")
         return CallOutcome(

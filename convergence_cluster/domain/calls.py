@@ -54,11 +54,13 @@ class Call:
     """What the budget set aside for one attempt; the settled cost takes its place."""
     scoring_usd: float = 0.0
     """What it set aside, once, for the models that help to score the answer."""
+    n_draws: int = 1
+    """How many answers are drawn, each set aside; what they say is one outcome."""
 
     @property
     def most_usd(self) -> float:
-        """Return what one attempt and the scoring of its answer can cost at most."""
-        return self.reserved_usd + self.scoring_usd
+        """Return what an attempt for each draw and the scoring of all can cost at most."""
+        return self.n_draws * self.reserved_usd + self.scoring_usd
 
     @property
     def key(self) -> tuple[ArmId, int, int]:
@@ -156,6 +158,8 @@ class CallOutcome:
     usage: Usage | None = None
     n_attempts: int = 0
     """An answer from the cache counts as one, so that caps hold as if it had been paid for."""
+    n_unsent: int = 0
+    """Draws that were set aside and not made, because an earlier one failed."""
     waited_s: float = 0.0
     """Spent in retries' pauses and rate limiters; never part of the latency."""
     error: str | None = None

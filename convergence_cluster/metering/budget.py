@@ -41,17 +41,17 @@ class Budget:
         self._aside_calls = 0
         self._aside_units = 0
 
-    def reserve(self, usd: float = 0.0, *, scoring_usd: float = 0.0) -> bool:
-        """Set aside one attempt of at most `usd`, and what scoring it may take.
+    def reserve(self, usd: float = 0.0, *, n: int = 1, scoring_usd: float = 0.0) -> bool:
+        """Set aside `n` attempts of at most `usd` each, and what scoring them may take.
 
         False: it does not fit or the time is over, and nothing changed.
         """
-        units = _units(usd) + _units(scoring_usd)
+        units = n * _units(usd) + _units(scoring_usd)
         with self._lock:
-            if self._refusal(units) is not None:
+            if self._refusal(units, n) is not None:
                 return False
             self._reserved_units += units
-            self._reserved_calls += 1
+            self._reserved_calls += n
             return True
 
     def release(self, usd: float = 0.0, *, scoring_usd: float = 0.0) -> None:
@@ -105,10 +105,10 @@ class Budget:
         """Put what was set aside within reach."""
         self.set_aside(calls=0, usd=0.0)
 
-    def refusal(self, usd: float = 0.0) -> StopReason | None:
-        """Say which cap keeps one more attempt of `usd` from being reserved, or None."""
+    def refusal(self, usd: float = 0.0, *, n: int = 1) -> StopReason | None:
+        """Say which cap keeps `n` more attempts of `usd` together from being reserved, or None."""
         with self._lock:
-            return self._refusal(_units(usd))
+            return self._refusal(_units(usd), n)
 
     @property
     def spent_usd(self) -> float:
@@ -138,11 +138,13 @@ class Budget:
             time_s=None if time_s is None else max(time_s, 0.0),
         )
 
-    def _refusal(self, units: int) -> StopReason | None:
+    def _refusal(self, units: int, n: int) -> StopReason | None:
         if self._deadline_s is not None and self._clock.monotonic_s() >= self._deadline_s:
             return StopReason.BUDGET_TIME
-        if self._cap_calls is not None and self._calls + self._reserved_calls >= self._cap_calls - self._aside_calls:
-            return StopReason.BUDGET_CALLS
+        if self._cap_calls is not None:
+            used_calls = self._calls + self._reserved_calls + self._aside_calls
+            if used_calls + n > self._cap_calls:
+                return StopReason.BUDGET_CALLS
         if self._cap_units is not None:
             used = self._spent_units + self._reserved_units + self._aside_units
             if used + units > self._cap_units or used >= self._cap_units > 0:

@@ -52,6 +52,12 @@ class Tally:
         self.waited_s = 0.0
         """Spent between attempts and in rate limiters."""
 
+    def add(self, other: "Tally") -> None:
+        """Take what another one counted."""
+        self.n_attempts += other.n_attempts
+        self.n_unknown += other.n_unknown
+        self.waited_s += other.waited_s
+
 
 def silence_stamina() -> None:
     """Keep stamina from printing a line for every retry, process-wide; outcomes count them. For entry points."""

@@ -66,7 +66,7 @@ def measured(call: ScoredCall) -> dict[str, float]:
     outcome = call.outcome
     found = {name: float(value) for name, value in outcome.metrics.items() if finite(value) is not None}
     if (cost := finite(outcome.cost_usd)) is not None:
-        found.setdefault(COST, cost)
+        found.setdefault(COST, cost / outcome.call.n_draws)
     if (latency := finite(outcome.latency_s)) is not None:
         found.setdefault(LATENCY, 1000.0 * latency)
     return found

@@ -44,6 +44,15 @@ ASSERTED: Final = (
 )
 """Types of assertions that may stand alone as a metric; each also with `not-` before it."""
 
+EVERY_DRAW: Final = "pass^k"
+"""The function that asks whether several draws all pass."""
+
+CONSISTENCY: Final = "consistency"
+"""The function that asks how alike several draws are."""
+
+REPEATED: Final = (EVERY_DRAW, CONSISTENCY)
+"""Functions of several draws of one configuration on one case."""
+
 _ALIASES: Final = {
     "exact_match": "exact",
     "equals": "exact",
@@ -65,7 +74,9 @@ def function_of(written: str) -> str | None:
     asserted = bare.replace("_", "-")
     if asserted in ASSERTED:
         return f"{NOT}{asserted}" if is_opposite else asserted
-    return bare if bare in {ASSERT, CUSTOM} and not is_opposite else None
+    if bare in {"pass^k", "pass_k", "pass_hat_k"}:
+        bare = EVERY_DRAW
+    return bare if bare in {ASSERT, CUSTOM, *REPEATED} and not is_opposite else None
 
 
 def function_problem(written: str) -> str | None:
@@ -74,5 +85,5 @@ def function_problem(written: str) -> str | None:
         return None
     if "no such type" not in (type_problem(written) or "no such type"):
         return type_problem(written)
-    names = [*COMPARING, *_ALIASES, *ASSERTED, ASSERT, SET, CUSTOM]
+    names = [*COMPARING, *_ALIASES, *ASSERTED, ASSERT, SET, CUSTOM, *REPEATED]
     return f"{written!r}: no such function{suggestion(written, names)}"

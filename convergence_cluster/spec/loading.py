@@ -81,7 +81,14 @@ class LoadedStudy:
     def max_calls(self) -> int:
         """The budget's calls, else generations x population_size x cases."""
         evolution = self.spec.optimization.evolution
-        return self.spec.budget.calls or evolution.generations * evolution.population_size * len(self.cases)
+        return self.spec.budget.calls or (
+            evolution.generations * evolution.population_size * len(self.cases) * self.n_draws
+        )
+
+    @property
+    def n_draws(self) -> int:
+        """How many answers are drawn for each configuration and case at once: what the metrics of repeats want."""
+        return max((metric.options.get("repeats", 1) for metric in self.metrics), default=1)
 
 
 def load_study(path: str | Path) -> LoadedStudy:

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import Direction, Objective
 from convergence_cluster.spec.assertions import EMBEDDED, JUDGED, bare_type, every
-from convergence_cluster.spec.functions import ASSERT, ASSERTED, function_of
+from convergence_cluster.spec.functions import ASSERT, ASSERTED, EVERY_DRAW, REPEATED, function_of
 from convergence_cluster.spec.problems import Problem, suggestion
 from convergence_cluster.spec.schema_evaluation import EvaluationSection, MetricSection
 from convergence_cluster.spec.space import is_number
@@ -102,6 +102,7 @@ def to_metrics(
             scale=(given.threshold or given.budget_per_call) if direction is Direction.MINIMIZE else None,
             options=_options(function, given),
         )
+    problems += _settle_repeated(metrics)
     problems += _helper_problems(evaluation, metrics.values(), cases or ())
     notes += _assertion_notes(metrics.values(), cases or ())
     for name in _bounded(evaluation):
@@ -173,8 +174,25 @@ def _options(function: str | None, given: MetricSection) -> Mapping[str, Json]:
     options = given.options()
     if (rubric := options.pop("rubric", None)) is not None:
         options["value"] = rubric
-    is_assertion = function == ASSERT or bare_type(function or "") in ASSERTED
+    is_assertion = function in {ASSERT, EVERY_DRAW} or bare_type(function or "") in ASSERTED
     return options if is_assertion else {key: value for key, value in options.items() if key != "threshold"}
+
+
+def _settle_repeated(metrics: dict[str, Metric]) -> list[Problem]:
+    """Name the metric that each `pass^k` is of, where the file does not; return where that cannot be done."""
+    able = [m.name for m in metrics.values() if m.function not in {"measured", *REPEATED}]
+    problems = []
+    for name, metric in metrics.items():
+        if metric.function != EVERY_DRAW:
+            continue
+        of = metric.options.get("of", able[0] if len(able) == 1 else None)
+        if of in able:
+            metrics[name] = replace(metric, options={**metric.options, "of": of})
+        else:
+            wrong = f"{of}: no metric in [0, 1]" if of else "required: the metric that every draw must pass"
+            path = (*_PATH, name, "of")
+            problems.append(Problem(path=path, message=f"{wrong}{suggestion(str(of or ''), able)}"))
+    return problems
 
 
 def _helper_problems(

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.assertions import Assertion, bare_type, value_problem
-from convergence_cluster.spec.functions import function_problem
+from convergence_cluster.spec.functions import REPEATED, function_of, function_problem
 from convergence_cluster.spec.schema_helper import EmbeddingsSection, HelperSection, JudgeSection
 from convergence_cluster.spec.section import (
     IGNORED,
@@ -94,7 +94,8 @@ class MetricSection(Section):
     where there are assertions, else the custom evaluator."""
     threshold: Positive | None = None
     """Lower is better: the value whose utility is 1/2. Of `assert`, `rouge-n`, `bleu`, `python`, `llm_judge` and
-    `similar` the pass mark: 1 from there on, else 0. Else no effect on the score."""
+    `similar` the pass mark: 1 from there on, else 0; of `pass^k` what a draw must reach in `of` (1). Else no effect on
+    the score."""
     budget_per_call: Positive | None = None
     """As `threshold`, in USD, for costs."""
     asserts: Annotated[tuple[Assertion, ...], OneOrMore] | None = Field(default=None, alias="assert")
@@ -114,6 +115,13 @@ class MetricSection(Section):
     labels: Text | tuple[Json, ...] | None = None
     """Answers that people have graded, a file or a list of `{input, answer, label}`: the judge grades them before the
     search, and the report says how far it agrees. `label` is in [0, 1] or a flag; `grade` may stand for it."""
+    repeats: Annotated[int, Field(ge=2, le=50)] | None = None
+    """How many answers are drawn for each case, for `pass^k` and `consistency`. Every answer is a call."""
+    of: Text | None = None
+    """The metric in which `pass^k` wants every draw to reach `threshold`. Default: the only one that could be meant."""
+    by: Literal["same", "close"] | None = None
+    """When `consistency` calls two answers alike: the same text but for letter case and blanks, or by edit distance.
+    Default: same."""
     ignore_case: bool | None = None
     """Compare text without regard to case. Default: no for `exact` and `regex`, yes for other text."""
     mode: Literal["any", "all"] | None = None
@@ -153,6 +161,8 @@ class MetricSection(Section):
     def _is_possible(self) -> "MetricSection":
         if self.min is not None and self.max is not None and self.min > self.max:
             raise at("min", f"min {self.min} is above max {self.max}")
+        if (self.repeats is not None) != (function_of(self.function or "") in REPEATED):
+            raise at("repeats", "required for pass^k and consistency, and only there: how many answers are drawn")
         written = self.value if self.rubric is None else self.rubric
         problem = None if self.function is None else value_problem(bare_type(self.function), written)
         if problem is not None:

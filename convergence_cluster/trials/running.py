@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from convergence_cluster.domain.calls import (
     Answer,
@@ -25,17 +26,18 @@ from convergence_cluster.domain.errors import (
 )
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.evaluators.measured import measure
+from convergence_cluster.evaluators.repeating import Repeated
 from convergence_cluster.metering.prices import Cost, Prices
 from convergence_cluster.metering.retry import RetryPolicy, Tally, with_retries
 from convergence_cluster.metering.scoring import Scoring
 from convergence_cluster.trials.caching import AnswerCache
+from convergence_cluster.trials.drawing import Draw, merged_metrics, merged_usage, settled
 from convergence_cluster.trials.expecting import ExpectedOutput
 from convergence_cluster.trials.protocols import Evaluator, Limiter, Meter, Provider
 
 MAX_ANSWER_CHARS = 4_000
 MAX_TOKENS_NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _CHARS_PER_TOKEN = 4
-_AT_MOST = "reserved maximum"
 _KINDS = {Finish.REFUSAL: OutcomeKind.REFUSED, Finish.LENGTH: OutcomeKind.TRUNCATED}
 
 
@@ -45,6 +47,8 @@ class TrialPlan:
 
     cases: Sequence[TestCase]
     evaluators: Sequence[Evaluator]
+    repeated: Sequence[Repeated] = ()
+    """Metrics of all draws of a call together."""
     labelled: Sequence["LabelledAnswer"] = ()
     """Answers that only a judge sees; their indices in calls follow those of the cases."""
     measured: Collection[str] = ("latency_ms",)
@@ -101,25 +105,28 @@ class TrialRunner:
         """
         if call.case >= len(self._plan.cases):
             return await self._examine(call)
-        tally, scoring = Tally(), Scoring()
-        case = self._plan.cases[call.case]
-        answer: Answer | None = None
-        cost: Cost | None = None
+        tally, scoring, draws = Tally(), Scoring(), list[Draw]()
+        error: ConvergenceError | None = None
         try:
-            answer = await self._answer(call, case, tally)
-            cost = self._cost(call, answer)
-            kind = _KINDS.get(answer.finish, OutcomeKind.OK)
-            metrics = await self._metrics(call, case, answer, cost, scoring)
-        except LeaseLost as error:
-            return self._outcome(call, tally, answer, cost, kind=OutcomeKind.SKIPPED, error=error)
-        except (PermanentError, TransientError) as error:
-            if answer is None and isinstance(error, PermanentError) and error.answer is not None:
-                answer = error.answer
-                cost = self._cost(call, answer)
-            cut = None if answer is None else _KINDS.get(answer.finish)
-            outcome = self._outcome(call, tally, answer, cost, kind=cut or _kind_of(error), error=error)
-            return _with_scoring(outcome, scoring)
-        return _with_scoring(self._outcome(call, tally, answer, cost, kind=kind, metrics=metrics), scoring)
+            for number in range(call.n_draws):
+                draws.append(Draw())
+                await self._draw(call, number, draws[-1], tally, scoring)
+        except (PermanentError, TransientError, LeaseLost) as failure:
+            error = failure
+        return _with_scoring(self._outcome(call, tally, draws, error), scoring)
+
+    async def _draw(self, call: Call, number: int, draw: Draw, tally: Tally, scoring: Scoring) -> None:
+        """Get one answer and score it, as far as that goes."""
+        case, own = self._plan.cases[call.case], Tally()  # each draw has all its retries
+        try:
+            draw.answer = await self._answer(call, case, number, own)
+        except PermanentError as error:
+            draw.answer = error.answer
+            raise
+        finally:
+            tally.add(own)
+            draw.cost = None if draw.answer is None else self._cost(call, draw.answer)
+        draw.metrics = await self._metrics(call, case, draw.answer, draw.cost, scoring)
 
     async def _examine(self, call: Call) -> CallOutcome:
         """Let a judge grade an answer that people have graded; nothing is sent to the API."""
@@ -128,10 +135,8 @@ class TrialRunner:
         try:
             metrics = await labelled.judge.evaluate(answer, labelled.case, {}, scoring)
         except (PermanentError, TransientError) as error:
-            outcome = self._outcome(call, Tally(), None, None, kind=OutcomeKind.FAILED, error=error)
-        else:
-            outcome = self._outcome(call, Tally(), None, None, kind=OutcomeKind.OK, metrics=metrics)
-        return _with_scoring(outcome, scoring)
+            return _with_scoring(self._outcome(call, Tally(), (), error), scoring)
+        return _with_scoring(replace(self._outcome(call, Tally(), (), None), metrics=metrics), scoring)
 
     async def close(self) -> None:
         """Free the provider's connections, and the cache."""
@@ -143,11 +148,11 @@ class TrialRunner:
         model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
         return self._prices.cost(model=model, usage=answer.usage, reported_usd=answer.cost_usd)
 
-    async def _answer(self, call: Call, case: TestCase, tally: Tally) -> Answer:
+    async def _answer(self, call: Call, case: TestCase, number: int, tally: Tally) -> Answer:
         request = Request(
             configuration=with_prompts(call.configuration, self._plan.prompts),
             case=case,
-            idempotency_key=f"{call.study}:{call.arm}:{call.case}:{call.repeat}",
+            idempotency_key=f"{call.study}:{call.arm}:{call.case}:{call.repeat * call.n_draws + number}",
         )
         if self._cache is not None and (found := await self._cache.find(request)) is not None:
             tally.n_attempts += 1
@@ -200,40 +205,33 @@ class TrialRunner:
                 raise PermanentError(f"metric {name!r} is {value}; a finite number was expected")
         return metrics
 
-    def _outcome(
-        self,
-        call: Call,
-        tally: Tally,
-        answer: Answer | None,
-        cost: Cost | None,
-        *,
-        kind: OutcomeKind,
-        metrics: Mapping[str, float] | None = None,
-        error: ConvergenceError | None = None,
-    ) -> CallOutcome:
-        usd, source = _settled(call, tally, answer, cost)
+    def _outcome(self, call: Call, tally: Tally, draws: Sequence[Draw], error: ConvergenceError | None) -> CallOutcome:
+        usd, source = settled(call, tally, draws)
+        answers = [draw.answer for draw in draws if draw.answer is not None]
+        cut = next((kind for answer in answers if (kind := _KINDS.get(answer.finish)) is not None), None)
         outcome = CallOutcome(
             call=call,
-            kind=kind,
-            metrics=metrics or {},
+            kind=OutcomeKind.SKIPPED if isinstance(error, LeaseLost) else cut or _kind_of(error),
+            metrics=merged_metrics(draws, self._plan.repeated) if draws and error is None else {},
             cost_usd=usd,
             price_source=source,
             n_attempts=tally.n_attempts,
+            n_unsent=call.n_draws - len(draws),
             waited_s=tally.waited_s,
             error=None if error is None else str(error),
             halts=_halts(error),
             is_passing=isinstance(error, TransientError),
             finished_at_s=self._clock.now_s(),
         )
-        if answer is None:
+        if not answers:
             return outcome
         return replace(
             outcome,
-            latency_s=answer.latency_s,
-            usage=answer.usage,
-            answer=answer.text[:MAX_ANSWER_CHARS] if self._plan.keeps_answers else None,
-            model=answer.model,
-            is_cached=answer.is_cached,
+            latency_s=fmean(answer.latency_s for answer in answers),
+            usage=merged_usage(answers),
+            answer=answers[0].text[:MAX_ANSWER_CHARS] if self._plan.keeps_answers else None,
+            model=answers[0].model,
+            is_cached=all(answer.is_cached for answer in answers),
         )
 
 
@@ -267,18 +265,6 @@ def model_of(configuration: Configuration) -> str | None:
     return model if isinstance(model, str) else None
 
 
-def _settled(call: Call, tally: Tally, answer: Answer | None, cost: Cost | None) -> tuple[float | None, str | None]:
-    """Return what all attempts cost: those without an answer at their reserved maximum, for they may be billed."""
-    unknown_usd = tally.n_unknown * call.reserved_usd
-    if answer is None:
-        is_priced = tally.n_unknown == 0 or call.reserved_usd > 0.0
-        return (unknown_usd if is_priced else None), (_AT_MOST if unknown_usd else None)
-    if cost is None:
-        bound_usd = call.reserved_usd + unknown_usd
-        return (bound_usd, _AT_MOST) if bound_usd > 0.0 else (None, None)
-    return cost.usd + unknown_usd, cost.source
-
-
 def _with_scoring(outcome: CallOutcome, scoring: Scoring) -> CallOutcome:
     if not scoring.clamped and not scoring.n_asked:
         return outcome
@@ -290,7 +276,9 @@ def _with_scoring(outcome: CallOutcome, scoring: Scoring) -> CallOutcome:
     )
 
 
-def _kind_of(error: PermanentError | TransientError) -> OutcomeKind:
+def _kind_of(error: ConvergenceError | None) -> OutcomeKind:
+    if error is None:
+        return OutcomeKind.OK
     return OutcomeKind.INFEASIBLE if isinstance(error, InfeasibleError) else OutcomeKind.FAILED
 
 

@@ -91,6 +91,7 @@ outcomes_of = st.builds(
         configuration=configuration,
         reserved_usd=real,
         scoring_usd=real,
+        n_draws=st.integers(1, 3),
     ),
     kind=st.sampled_from(OutcomeKind),
     metrics=st.dictionaries(text, real, max_size=3),
@@ -145,6 +146,7 @@ def with_study(study: StudyId, made: CallOutcome) -> CallOutcome:
         configuration=call.configuration,
         reserved_usd=call.reserved_usd,
         scoring_usd=call.scoring_usd,
+        n_draws=call.n_draws,
     )
     return CallOutcome(
         call=own, **{name: getattr(made, name) for name in CallOutcome.__dataclass_fields__ if name != "call"}

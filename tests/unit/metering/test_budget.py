@@ -153,3 +153,15 @@ def test_scoring_is_set_aside_once_however_often_a_call_is_tried() -> None:
     assert limit.reserve(0.2, scoring_usd=0.5)
     limit.release(0.2, scoring_usd=0.5)
     assert limit.reserved_usd == 0.0
+
+
+def test_draws_are_set_aside_together_or_not_at_all() -> None:
+    limit = budget(usd=1.0, calls=5)
+
+    assert limit.reserve(0.1, n=4)
+    assert not limit.reserve(0.1, n=2)
+    assert limit.refusal(0.2, n=2) is StopReason.BUDGET_CALLS
+    assert limit.refusal(0.1) is None
+    limit.settle(reserved_usd=0.1, n_attempts=2, usd=0.15, n_reserved=4)
+    assert (limit.calls, limit.reserved_usd, limit.spent_usd) == (2, 0.0, 0.15)
+    assert limit.reserve(0.1, n=3)
