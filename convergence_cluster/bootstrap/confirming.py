@@ -1,6 +1,6 @@
 """The final comparison: the answer and the baseline on cases that the search never saw."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from statistics import NormalDist, fmean, variance
 
@@ -53,13 +53,20 @@ def holdout_result(assembly: Assembly, study: LoadedStudy) -> Holdout | None:
     baseline = _scores(assembly, study, answer.baseline.arm) if answer.baseline else {}
     if not best:
         return None
-    changes = [score - baseline[case] for case, score in best.items() if case in baseline]
+    changes = {case: score - baseline[case] for case, score in best.items() if case in baseline}
     return Holdout(
         n_cases=len(best),
-        best=_interval(list(best.values())),
-        baseline=_interval(list(baseline.values())) if baseline else None,
-        change=_interval(changes) if changes else None,
+        best=_interval(by_weight(study, best)),
+        baseline=_interval(by_weight(study, baseline)) if baseline else None,
+        change=_interval(by_weight(study, changes)) if changes else None,
     )
+
+
+def by_weight(study: LoadedStudy, values: Mapping[int, float]) -> list[float]:
+    """Return one value a case, so scaled that their plain mean is the mean by the cases' weights."""
+    weights = {case: study.all_cases[case].weight for case in values}
+    mean_weight = fmean(weights.values())
+    return [value * weights[case] / mean_weight for case, value in values.items()]
 
 
 def _scores(assembly: Assembly, study: LoadedStudy, arm: ArmId) -> dict[int, float]:

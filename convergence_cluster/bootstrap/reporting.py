@@ -60,7 +60,11 @@ def build_report(
             TrajectoryPoint(n_calls=point.n_calls, arm=point.arm, score=point.score)
             for point in coordinator.trajectory.points
         ),
-        notes=(*study.notes, *agreements(assembly, study), *out_of_range(outcomes)),
+        notes=(
+            *study.notes,
+            *agreements(assembly, study),
+            *out_of_range(o for o in outcomes if o.call.case < len(study.all_cases)),
+        ),
         answers_allowed=study.spec.output.save_answers,
         provenance={
             "version": __version__,
