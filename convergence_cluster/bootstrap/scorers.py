@@ -6,6 +6,7 @@ from convergence_cluster.bootstrap.helpers import Helpers
 from convergence_cluster.evaluators.asserting import AssertEvaluator, Grader
 from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.evaluators.custom import CustomEvaluator
+from convergence_cluster.evaluators.focusing import Focused
 from convergence_cluster.evaluators.repeating import Consistency, PassAll, Repeated, close_text, same_text
 from convergence_cluster.evaluators.scripts import PythonGrader
 from convergence_cluster.spec.assertions import EMBEDDED, JUDGED, bare_type
@@ -29,16 +30,26 @@ def build_evaluators(study: LoadedStudy, helpers: Helpers) -> list[Evaluator]:
     counting = [metric.name for metric in study.metrics if metric.function == ASSERT]
     evaluators: list[Evaluator] = []
     for metric in study.metrics:
-        if metric.function == ASSERT or bare_type(metric.function) in ASSERTED:
-            evaluators.append(_asserting(metric, study, graders, takes_unnamed=metric.name in counting[:1]))
-        elif metric.function not in {_MEASURED, CUSTOM, *REPEATED}:
-            options = metric.options
-            evaluators.append(BuiltinEvaluator(metric=metric.name, function=metric.function, options=options))
+        evaluator = _evaluator(metric, study, graders, takes_unnamed=metric.name in counting[:1])
+        field = metric.options.get("field")
+        if evaluator is not None:
+            evaluators.append(evaluator if field is None else Focused(evaluator, field))
     custom = [metric.name for metric in study.metrics if metric.function == CUSTOM]
     if custom:
         assert study.evaluator is not None
         evaluators.append(CustomEvaluator(path=study.evaluator.path, function=study.evaluator.function, metrics=custom))
     return evaluators
+
+
+def _evaluator(
+    metric: Metric, study: LoadedStudy, graders: Mapping[str, Grader], *, takes_unnamed: bool
+) -> Evaluator | None:
+    """Return what computes one metric from one answer, None where something else does."""
+    if metric.function == ASSERT or bare_type(metric.function) in ASSERTED:
+        return _asserting(metric, study, graders, takes_unnamed=takes_unnamed)
+    if metric.function in {_MEASURED, CUSTOM, *REPEATED}:
+        return None
+    return BuiltinEvaluator(metric=metric.name, function=metric.function, options=metric.options)
 
 
 def build_repeated(study: LoadedStudy) -> tuple[Repeated, ...]:
@@ -57,7 +68,8 @@ def build_repeated(study: LoadedStudy) -> tuple[Repeated, ...]:
 
 def build_labelled(study: LoadedStudy, evaluators: Sequence[Evaluator]) -> tuple[LabelledAnswer, ...]:
     """Return the answers that people have graded, each with the evaluator of its metric; none without evaluators."""
-    judges = {evaluator.metric: evaluator for evaluator in evaluators if isinstance(evaluator, AssertEvaluator)}
+    whole = [evaluator.inner if isinstance(evaluator, Focused) else evaluator for evaluator in evaluators]
+    judges = {evaluator.metric: evaluator for evaluator in whole if isinstance(evaluator, AssertEvaluator)}
     return tuple(
         LabelledAnswer(case=each.case, text=each.answer, judge=judges[each.metric])
         for each in study.labels

@@ -97,7 +97,9 @@ class AssertEvaluator:
 
     async def _graded(self, bare: str, assertion: Mapping[str, Json], subject: Subject) -> float:
         if bare in self._graders:
-            return await self._graders[bare](subject, self._value(bare, assertion, subject), assertion)
+            raw = self._read(assertion.get("value")) if bare != "python" else None
+            whole = assertion if raw is None else {**assertion, "value": raw}
+            return await self._graders[bare](subject, self._value(bare, assertion, subject), whole)
         return CHECKS[bare](subject.answer, self._value(bare, assertion, subject), assertion)
 
     def _value(self, bare: str, assertion: Mapping[str, Json], subject: Subject) -> Json:

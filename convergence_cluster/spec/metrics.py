@@ -86,14 +86,8 @@ def to_metrics(
             problems.append(Problem(path=path, message=_nobody(name)))
         elif given.function is None and function in _BY_EXPECTED:
             notes.append(f"{'.'.join(path)}: no function given; scored by {function}, by the shape of `expected`")
-        if bare_type(function or "") == JUDGED and given.rubric is None and given.value is None:
-            problems.append(Problem(path=(*path, "rubric"), message="required for llm_judge: what a good answer is"))
-        if function == "custom" and not has_evaluator:
-            message = "function custom needs evaluation.custom_evaluator with the module that computes it"
-            problems.append(Problem(path=path, message=message))
         direction = _direction(name, given)
-        if function == "measured" and direction is not MEASURED[name]:
-            problems.append(Problem(path=(*path, "type"), message=_wrong_way(name)))
+        problems += _problems_of(name, path, given, function, has_evaluator=has_evaluator)
         metrics[name] = Metric(
             name=name,
             weight=given.weight / total if total > 0 else 0.0,
@@ -110,8 +104,21 @@ def to_metrics(
     return tuple(metrics.values()), problems + _constraint_problems(evaluation, metrics), notes
 
 
-def _wrong_way(name: str) -> str:
-    return "expected higher_is_better" if name == "success_rate" else "higher_is_better: expected lower_is_better"
+def _problems_of(
+    name: str, path: tuple[str, ...], given: MetricSection, function: str | None, *, has_evaluator: bool
+) -> list[Problem]:
+    """Return what is wrong with one metric whose function is known."""
+    found: dict[tuple[str, ...], str] = {}
+    if bare_type(function or "") == JUDGED and given.rubric is None and given.value is None:
+        found[*path, "rubric"] = "required for llm_judge: what a good answer is"
+    if given.field is not None and function in {"measured", "custom", *REPEATED}:
+        found[*path, "field"] = f"expected only where a function scores the answer; {function} does not"
+    if function == "custom" and not has_evaluator:
+        found[path] = "function custom needs evaluation.custom_evaluator with the module that computes it"
+    if function == "measured" and _direction(name, given) is not MEASURED[name]:
+        right = "expected higher_is_better" if name == "success_rate" else "higher_is_better: expected lower_is_better"
+        found[*path, "type"] = right
+    return [Problem(path=place, message=message) for place, message in found.items()]
 
 
 def to_objectives(evaluation: EvaluationSection, metrics: Sequence[Metric]) -> tuple[Objective, ...]:

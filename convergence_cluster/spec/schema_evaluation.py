@@ -13,7 +13,6 @@ from convergence_cluster.spec.functions import REPEATED, function_of, function_p
 from convergence_cluster.spec.schema_helper import EmbeddingsSection, HelperSection, JudgeSection
 from convergence_cluster.spec.section import (
     IGNORED,
-    LATER,
     Count,
     JmesPath,
     NonNegative,
@@ -144,8 +143,8 @@ class MetricSection(Section):
     """Longest answer that `length` accepts. Default: each case's own."""
     unit: Literal["chars", "words"] | None = None
     """What `length` counts. Default: chars."""
-    field: JmesPath | None = Field(default=None, json_schema_extra=LATER)
-    """JMESPath into the result to the part that is scored."""
+    field: JmesPath | None = None
+    """JMESPath into the result, read as JSON, to the part that is scored by a function. Default: all of it."""
     description: str | None = None
     """For readers."""
 

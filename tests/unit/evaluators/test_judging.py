@@ -116,6 +116,23 @@ def test_the_judge_sees_rubric_input_expectation_and_answer() -> None:
     assert model.requests[0].configuration == {"model": "j-1", "max_tokens": 50}
 
 
+def test_a_rubric_may_stand_in_a_file() -> None:
+    model = Model('{"grade": 5}')
+    evaluator = AssertEvaluator(
+        metric="quality",
+        asserts=[{"type": "llm-rubric", "value": "file://rubric.md"}],
+        takes_unnamed=True,
+        threshold=None,
+        graders={"llm-rubric": judge_of(model).grade},
+        files={"rubric.md": "Long words. " * 300 + "Says {{ expected }}."},
+    )
+
+    value = asyncio.run(evaluator.evaluate(reply("4"), CASE, {}, Scoring()))
+
+    assert value == {"quality": 1.0}
+    assert "Says 4." in model.texts()[0]
+
+
 def test_votes_are_averaged_and_each_is_paid() -> None:
     model, scoring = Model('{"grade": 5}', '{"grade": 3}', '{"grade": 1}'), Scoring()
 

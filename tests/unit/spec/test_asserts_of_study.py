@@ -92,3 +92,11 @@ def test_a_mistake_in_a_case_or_a_file_is_named_with_its_line(load: Loads, folde
         study_with(load, "{a: {function: python, value: 'file://nowhere.py'}}")
     with pytest.raises(SpecError, match=r"study.yaml:5: evaluation.metrics.a.value: required for python"):
         study_with(load, "{a: {function: python}}")
+
+
+@pytest.mark.parametrize(
+    "metric", ["{latency: {field: a}}", "{q: {function: pass^k, repeats: 2, field: a}, r: {function: exact}}"]
+)
+def test_a_part_of_the_answer_is_for_functions_of_the_answer(load: Loads, metric: str) -> None:
+    with pytest.raises(SpecError, match=r"field: expected only where a function scores the answer"):
+        study_with(load, metric)
