@@ -11,7 +11,7 @@ from convergence_cluster.spec.assertions import JUDGED, NOT, SET, TYPES, Asserti
 from convergence_cluster.spec.promptfoo_remarks import Place, Source
 
 _KEPT: Final = ("type", "value", "threshold", "weight", "metric")
-_SILENT: Final = ("assert", "description", "provider", "rubricPrompt")
+_SILENT: Final = ("assert", "description", "provider")
 _AS_RUBRIC: Final = {
     "factuality": "The answer agrees with this on every fact, and may say more: {value}",
     "model-graded-factuality": "The answer agrees with this on every fact, and may say more: {value}",
@@ -70,7 +70,8 @@ class AssertImport:
         kept["type"] = self._kind(kept, given["type"], place)
         for key in given:
             if key not in (*_KEPT, *_SILENT):
-                remarks.add((*place, key), "not carried over")
+                cure = "; put what it asks for into value" if key == "rubricPrompt" else ""
+                remarks.add((*place, key), f"not carried over{cure}")
         if given["type"] == SET:
             kept["assert"] = self.read(given.get("assert"), (*place, "assert"))
             if not kept["assert"]:

@@ -141,6 +141,9 @@ def _raw_texts(source: Source, entry: Json, place: Place) -> list[Json]:
             texts.append(list(source.rows(path, place)))
         elif (text := source.text(path, place)) is not None:
             whole = _messages(text)
+            if whole is None and path.suffix.lower() == ".json":
+                source.remarks.add(place, f"{path.name}: messages that a template makes; not carried over")
+                continue
             texts += [whole] if whole else [part.strip() for part in _SEPARATOR.split(text) if part.strip()]
     return texts
 

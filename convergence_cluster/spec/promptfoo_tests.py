@@ -95,7 +95,8 @@ class TestImport:
         threshold = test.get("threshold", self.default.get("threshold"))
         if threshold is not None and asserts:
             asserts = [{"type": SET, "threshold": threshold, "assert": asserts}]
-        values = [self._values(value, (*place, "vars", name)) for name, value in given.items()]
+        is_expanded = not any(_option(each, "disableVarExpansion") for each in (test, self.default))
+        values = [self._values(value, (*place, "vars", name), is_expanded=is_expanded) for name, value in given.items()]
         for chosen in product(*values):
             case: dict[str, Json] = {"input": dict(zip(given, chosen, strict=True))}
             if isinstance(test.get("description"), str):
@@ -104,10 +105,11 @@ class TestImport:
                 case["metadata"] = dict(test["metadata"])
             yield {**case, "assert": asserts} if asserts else case
 
-    def _values(self, value: Json, place: Place) -> list[Json]:
-        """Return what a variable may be: a list stands for each of its items."""
+    def _values(self, value: Json, place: Place, *, is_expanded: bool) -> list[Json]:
+        """Return what a variable may be: a list of texts stands for each of them."""
         found = []
-        for item in value if isinstance(value, list) else [value]:
+        is_choice = is_expanded and isinstance(value, list) and bool(value) and isinstance(value[0], str)
+        for item in value if is_choice else [value]:
             if not isinstance(item, str) or not item.startswith(FILE):
                 found.append(item)
             elif item.endswith((".js", ".py", ".ts", ".pdf")):
@@ -121,5 +123,10 @@ class TestImport:
     def _options(self, test: Mapping[str, Json], place: Place) -> None:
         options = test.get("options")
         for key in options if isinstance(options, Mapping) else ():
-            if key != "provider":
+            if key not in {"provider", "disableVarExpansion"}:
                 self._source.remarks.add((*place, "options", key), "not carried over")
+
+
+def _option(test: Mapping[str, Json], name: str) -> Json:
+    options = test.get("options")
+    return options.get(name) if isinstance(options, Mapping) else None

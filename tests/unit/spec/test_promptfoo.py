@@ -99,6 +99,35 @@ def test_prompts_may_stand_in_files_several_in_one_or_as_messages(tmp_path: Path
     assert dialogue.spec.api.request.body == {"messages": [{"role": "user", "content": "Say {{case.word}}"}]}
 
 
+def test_a_list_that_is_no_choice_of_texts_is_one_value(tmp_path: Path) -> None:
+    history = [{"user": "hi"}, {"assistant": "hello"}]
+    tests: list[Json] = [
+        {"vars": {"word": ["a", "b"], "history": history}},
+        {"vars": {"word": ["a", "b"]}, "options": {"disableVarExpansion": True}},
+    ]
+
+    found, study = imported(tmp_path, tests=tests)
+
+    assert [case.input for case in study.cases] == [
+        {"word": "a", "history": history},
+        {"word": "b", "history": history},
+        {"word": ["a", "b"]},
+    ]
+    assert [line for line in found.remarks if "nothing is asserted" not in line] == []
+
+
+def test_what_a_template_would_make_of_messages_is_said_to_be_left_out(tmp_path: Path) -> None:
+    (tmp_path / "chat.json").write_text('[{% for m in history %}{"role": "user"},{% endfor %}]')
+    rubric = {"type": "llm-rubric", "value": "kind", "rubricPrompt": "Judge by {{output}}"}
+
+    found, _ = imported(
+        tmp_path, prompts=["file://chat.json", "x"], tests=[{"vars": {"word": "a"}, "assert": [rubric]}]
+    )
+
+    assert "prompts[0]: chat.json: messages that a template makes; not carried over" in found.remarks[0]
+    assert "rubricPrompt: not carried over; put what it asks for into value" in found.remarks[2]
+
+
 def test_tests_may_stand_in_tables_with_their_expectations(tmp_path: Path) -> None:
     (tmp_path / "tests.csv").write_text(
         "word,language,__expected,__expected2,__description,__metric\n"
