@@ -112,7 +112,7 @@ def _api(source: Source, targets: Sequence[Target], body: Mapping[str, Json]) ->
     first = targets[0]
     description = source.root.get("description")
     api: dict[str, Json] = {
-        "name": description[:60] if isinstance(description, str) and description else Path(source.document.name).stem,
+        "name": description[:60] if isinstance(description, str) and description else source.folder.resolve().name,
         "provider": VENDORS[first.kind].provider,
         "endpoint": first.endpoint(),
         "auth": first.auth(),
