@@ -159,6 +159,14 @@ class ScoringBound:
             self._known[case] = self._usd(cases[case]) if case < len(cases) else self._label(labels[case - len(cases)])
         return self._known[case]
 
+    def unbounded(self) -> str | None:
+        """Return which of `evaluation.judge` and `evaluation.embeddings` nothing bounds, or None."""
+        case = self._study.all_cases[0]
+        judge, similarity = (None, None) if self._helpers is None else (self._helpers.judge, self._helpers.similarity)
+        if judge is not None and judge.bound_usd({}, "", case) is None:
+            return "judge"
+        return "embeddings" if similarity is not None and similarity.bound_usd("", case) is None else None
+
     def _usd(self, case: TestCase) -> float | None:
         total_usd = 0.0
         for each in [*self._judge_asked, *filter(_is_helped, every_assertion((), (case,)))]:

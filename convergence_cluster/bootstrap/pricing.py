@@ -6,7 +6,6 @@ from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.domain.space import Parameter
 from convergence_cluster.metering.prices import Prices
 from convergence_cluster.spec.baseline import default_value
-from convergence_cluster.spec.environment import helpers_of
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.problems import Problem, dotted, raise_all
 from convergence_cluster.trials.reserving import Ceiling
@@ -68,13 +67,14 @@ class CostBound:
             raise_all([self._problem(("evaluation", "metrics", "cost_usd"), message)])
 
     def _check_scoring(self) -> None:
-        if self._study.spec.budget.usd is None or self._scoring.usd(0) is not None:
+        name = None if self._study.spec.budget.usd is None else self._scoring.unbounded()
+        if name is None:
             return
-        path = next(path for path, _ in helpers_of(self._study.spec))
-        message = (
-            f"nothing bounds what scoring costs; give {dotted(path)}.prices, and a limit on output in "
-            f"{dotted(path)}.parameters such as max_tokens"
+        path = ("evaluation", name)
+        limit = (
+            "" if name == "embeddings" else f", and a limit on output in {dotted(path)}.parameters such as max_tokens"
         )
+        message = f"nothing bounds what scoring costs; give {dotted(path)}.prices{limit}"
         raise_all([self._problem(path, message)])
 
     def _problem(self, path: tuple[str, ...], message: str) -> Problem:

@@ -27,7 +27,7 @@ class HelperSection(Section):
     prices: Price | None = None
     """What it costs. Default: what the answer or the installed price list says."""
     rate: Rate = Field(default_factory=Rate)
-    """How fast its calls may go."""
+    """How fast its calls may go, in each process that makes calls."""
     timeout_seconds: Annotated[Positive, Field(le=3600)] = 60
     """Longest time for one attempt, in seconds."""
     max_retries: NonNegativeCount = 3

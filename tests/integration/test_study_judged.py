@@ -209,6 +209,18 @@ def test_a_judge_without_a_price_cannot_start_under_a_budget_in_usd(
     assert judge.keys == []
 
 
+def test_embeddings_without_a_price_cannot_either(folder: Folder, server: Server, judge: JudgeServer) -> None:
+    study = judged_study(server, judge, usd=5.0)
+    study["evaluation"]["metrics"]["near"] = {"function": "similar"}
+    study["evaluation"]["embeddings"] = {"endpoint": judge.url, "model": "vectors"}
+    folder.write(study)
+
+    done = folder.call("validate", "study.yaml")
+
+    assert done.code == 2
+    assert "evaluation.embeddings: nothing bounds what scoring costs; give evaluation.embeddings.prices" in done.err
+
+
 def test_a_judge_needs_its_key_before_anything_is_spent(folder: Folder, server: Server, judge: JudgeServer) -> None:
     keyless = Folder(path=folder.path)
     keyless.write(judged_study(server, judge))
