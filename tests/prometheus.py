@@ -31,7 +31,7 @@ def program(name: str) -> str:
 @contextmanager
 def prometheus(folder: Path, ports: Sequence[int], *, rules: Path | None = None) -> Iterator[str]:
     """Run a Prometheus that reads processes on this machine every second; give its address."""
-    port = _free_port()
+    port = free_port()
     targets = [f"127.0.0.1:{each}" for each in ports]
     settings = {
         "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
@@ -74,7 +74,8 @@ def _wait_until_ready(address: str, process: "subprocess.Popen[bytes]") -> None:
     raise TimeoutError("prometheus was not ready within 30 s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody has."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])

@@ -1,5 +1,6 @@
 """The built root, tried out as the unprivileged user on a read-only file system: real processes, a real study."""
 
+import base64
 import json
 import os
 import shutil
@@ -7,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.image.dockerfile import Stage
+from tests.prometheus import free_port
 from tests.redis_server import redis_server
 from tests.study_runs import EVALUATOR, predecessor_study, serving_llm, wait_until
 
+PASSWORD = "rehearsal"
 CHROOT = shutil.which("chroot") or "/usr/sbin/chroot"
 _FORBIDDEN = ("gcc", "cc", "make", "git", "pip", "pip3", "uv", "curl", "wget")
 
@@ -49,10 +54,11 @@ def try_out(root: Path, stage: Stage) -> int:
     """Print a line a check; return 1 if one fails."""
     with (
         _ready(root),
-        redis_server(password="rehearsal") as broker,
+        redis_server(password=PASSWORD) as broker,
         serving_llm("--landscape", "predecessor", "--latency-ms", "150", "--seed", "3") as server,
     ):
-        inside = Inside(root, stage, {"CONVERGENCE_BROKER_URL": broker.url, "CONVERGENCE_LOG_LEVEL": "info"})
+        variables = {"CONVERGENCE_BROKER_URL": broker.url, "CONVERGENCE_FLOWER_PASSWORD": PASSWORD}
+        inside = Inside(root, stage, variables)
         study = predecessor_study(server, parallel_workers=8) | {"output": {"save_path": "/tmp/results"}}
         (root / "tmp" / "study.yaml").write_text(json.dumps(study), encoding="utf-8")
         (root / "tmp" / "evaluator.py").write_text(EVALUATOR, encoding="utf-8")
@@ -102,7 +108,36 @@ def _checks(inside: Inside, stage: Stage) -> Iterator[tuple[str, Callable[[], st
     yield "imports", lambda: says("python", "-c", "import celery, flower, psycopg, opentelemetry.sdk; print('all')")
     yield "nothing that builds", nothing_builds
     yield "nothing is writable", nothing_is_writable
+    yield "Flower, behind its password", lambda: _look_at_flower(inside, command)
     yield "a study on coordinator and worker", lambda: _run_study(inside, command, probe)
+
+
+def _look_at_flower(inside: Inside, command: list[str]) -> str:
+    port = free_port()
+    process = inside.start(*command, "flower", "--address", "127.0.0.1", "--port", str(port))
+    address = f"http://127.0.0.1:{port}/api/workers"
+    try:
+        wait_until(lambda: _status(address) is not None, timeout_s=30)
+        statuses = _status(address), _status(address, f"convergence:{PASSWORD}")
+        assert statuses == (401, 200), statuses
+        return "401 without it, 200 with it"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _status(address: str, login: str | None = None) -> int | None:
+    """Return what a server answers, or None while nobody listens."""
+    request = urllib.request.Request(address)
+    if login is not None:
+        request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except urllib.error.URLError:
+        return None
 
 
 def _run_study(inside: Inside, command: list[str], probe: list[str]) -> str:

@@ -4,6 +4,7 @@ import copy
 import json
 import subprocess
 import sys
+import tomllib
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,15 @@ def test_nothing_but_what_is_named_reaches_the_build() -> None:
     assert "*" in ignored
     assert named == copied
     assert [name for name in copied if not (ROOT / name).exists()] == []
+
+
+def test_the_build_gets_whatever_the_wheel_is_made_of() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    copied = {word for each in parse(DOCKERFILE)[0].instructions if each.name == "COPY" for word in each.words()[:-1]}
+
+    assert {*wheel["packages"], *wheel["force-include"], project["project"]["readme"]} <= copied
+    assert set(project["project"]["license-files"]) <= copied
 
 
 def test_the_parser_says_what_it_does_not_know() -> None:
