@@ -112,11 +112,16 @@ class WorkerRuntime:
         except WireError as error:
             self.refuse(str(error), message)
             return "refused"
+        with structlog.contextvars.bound_contextvars(study=task.study, task=task.id, attempt=task.attempt):
+            return self._run_once(task)
+
+    def _run_once(self, task: Task) -> str:
+        """Claim a task and run it, if it is still to be run."""
         owner = f"{self.worker}:{secrets.token_hex(8)}"
         asked_s = self._clock.monotonic_s()
         verdict = self._board.claim(task, owner)
         if verdict != "claimed":
-            log.info("task.left", task=task.id, attempt=task.attempt, reason=verdict)
+            log.info("task.left", reason=verdict)
             return verdict
         hold = Hold(
             task=task.id,
@@ -165,6 +170,7 @@ class WorkerRuntime:
 
     async def _run_call(self, task: Task, call: Call, hold: Hold, run: RunCall) -> None:
         current_hold.set(hold)
+        structlog.contextvars.bind_contextvars(arm=call.arm, case=call.case, repeat=call.repeat)
         try:
             async with self._slots:
                 if hold.is_lost:
@@ -172,8 +178,9 @@ class WorkerRuntime:
                 else:
                     outcome = await run(call)
         except Exception as error:
-            log.exception("call.broke", task=task.id)
+            log.exception("call.broke")
             outcome = _broken(call, error, self._clock.now_s())
+        log.debug("call.ended", kind=outcome.kind.value, n_attempts=outcome.n_attempts)
         self._reporter.add(task, (outcome,))
 
     async def _runner(self, content: str) -> RunCall:
@@ -221,7 +228,7 @@ class WorkerRuntime:
     def _give_back(self, task: Task, error: Exception) -> None:
         """Return every call of a task that cannot be begun here; for good if mending it needs a person."""
         is_passing = isinstance(error, BrokerAway)
-        log.warning("task.given_back", task=task.id, reason=str(error))
+        log.warning("task.given_back", reason=str(error))
         blank = CallOutcome(call=task.calls[0], kind=OutcomeKind.SKIPPED)
         if not is_passing:
             message = f"worker {self.worker} cannot run it: {error}"
