@@ -159,7 +159,7 @@ class Folder:
         done = subprocess.run(
             _command(words),
             cwd=self.path,
-            env=self._environ(variables),
+            env=self.environment(variables),
             capture_output=True,
             text=True,
             timeout=120,
@@ -173,7 +173,7 @@ class Folder:
             return subprocess.Popen(
                 _command(words),
                 cwd=self.path,
-                env=self._environ(variables),
+                env=self.environment(variables),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.PIPE if log is None else subprocess.STDOUT,
@@ -186,7 +186,7 @@ class Folder:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["convergence_cluster.commands.optimize", "tests.study_runs"])
         outputs = (self.path / out, self.path / err)
-        process = context.Process(target=_run_here, args=(words, self.path, self._environ({}), *outputs))
+        process = context.Process(target=_run_here, args=(words, self.path, self.environment({}), *outputs))
         process.start()
         return process
 
@@ -228,9 +228,9 @@ class Folder:
     def best_config(self, folder: str = "results") -> Any:
         return json.loads((self.path / folder / "best_config.json").read_text())["config"]
 
-    def _environ(self, variables: Mapping[str, str]) -> dict[str, str]:
+    def environment(self, variables: Mapping[str, str] | None = None) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        return {**kept, "HOME": str(self.path), "PYTHONPATH": str(ROOT), **self.environ, **variables}
+        return {**kept, "HOME": str(self.path), "PYTHONPATH": str(ROOT), **self.environ, **(variables or {})}
 
 
 def wait_until(condition: Callable[[], object], *, timeout_s: float = 30.0) -> None:
