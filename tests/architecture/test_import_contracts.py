@@ -23,6 +23,8 @@ BREACHES = [
     ("YAML lives in spec", "reports/__init__.py", "import yaml"),
     ("Redis lives in metering and dispatch", "trials/__init__.py", "import redis"),
     ("Celery lives in dispatch", "bootstrap/__init__.py", "import celery"),
+    ("OpenTelemetry lives in tracing", "bootstrap/__init__.py", "import opentelemetry"),
+    ("OpenTelemetry lives in tracing", "bootstrap/__init__.py", "import convergence_cluster.tracing"),
     ("The mathematics is silent", "optimizers/__init__.py", "import logging"),
 ]
 
