@@ -21,8 +21,9 @@ class Settings:
     """CONVERGENCE_HOME: folder of the local databases; default `.convergence` in the current folder."""
     database_url: str
     """CONVERGENCE_DATABASE_URL: studies, calls, ledger and Optuna trials; default a SQLite file in `home`."""
-    legacy_path: Path
-    """CONVERGENCE_LEGACY_PATH: what earlier studies learned; default `legacy.db` in `home`."""
+    legacy_url: str
+    """CONVERGENCE_LEGACY_PATH: what earlier studies learned, a file or the URL of a database; default `legacy.db` in
+    `home`, or the studies' own database where that is a server, so that all of a cluster share it."""
     cache_path: Path
     """CONVERGENCE_CACHE_PATH: answers of earlier calls; default `answers.db` in `home`."""
     cache_mb: float
@@ -65,10 +66,11 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     level = (environ.get("CONVERGENCE_LOG_LEVEL") or "warning").lower()
     if level not in _LEVELS:
         raise ConvergenceError(f"CONVERGENCE_LOG_LEVEL is {level!r}; expected one of {', '.join(_LEVELS)}")
+    database_url = environ.get("CONVERGENCE_DATABASE_URL") or sqlite_url(home / "convergence.db")
     return Settings(
         home=home,
-        database_url=environ.get("CONVERGENCE_DATABASE_URL") or f"sqlite:///{(home / 'convergence.db').as_posix()}",
-        legacy_path=Path(environ.get("CONVERGENCE_LEGACY_PATH") or home / "legacy.db"),
+        database_url=database_url,
+        legacy_url=_legacy_url(environ.get("CONVERGENCE_LEGACY_PATH"), home, database_url),
         cache_path=Path(environ.get("CONVERGENCE_CACHE_PATH") or home / "answers.db"),
         cache_mb=_amount(environ, "CONVERGENCE_CACHE_MB", 500.0),
         cache_days=_amount(environ, "CONVERGENCE_CACHE_DAYS", 30.0),
@@ -83,6 +85,17 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         traces=environ.get("CONVERGENCE_TRACES") or None,
         log_level=level,
     )
+
+
+def sqlite_url(path: Path) -> str:
+    """Return the URL of an SQLite database in a file."""
+    return f"sqlite:///{path.as_posix()}"
+
+
+def _legacy_url(given: str | None, home: Path, database_url: str) -> str:
+    if given:
+        return given if "://" in given else sqlite_url(Path(given))
+    return sqlite_url(home / "legacy.db") if database_url.startswith("sqlite") else database_url
 
 
 def _queue(name: str) -> str:

@@ -9,7 +9,7 @@ from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import ArmEstimate, Legacy
 from convergence_cluster.reports.records import StudyReport
-from convergence_cluster.settings import Settings
+from convergence_cluster.settings import Settings, sqlite_url
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.storage.database import open_database
 from convergence_cluster.storage.legacy import LegacyStore
@@ -26,7 +26,8 @@ class Memory:
     def __init__(self, study: LoadedStudy, settings: Settings, clock: Clock) -> None:
         self._study = study
         self._section = study.spec.legacy
-        self._path = Path(self._section.sqlite_path) if self._section.sqlite_path else settings.legacy_path
+        own = self._section.sqlite_path
+        self._url = sqlite_url(Path(own).absolute()) if own else settings.legacy_url
         self._clock = clock
 
     def recall(self) -> tuple[Legacy, str | None]:
@@ -41,7 +42,7 @@ class Memory:
 
         evolution = self._study.spec.optimization.evolution
         limit = evolution.elite_size if "elite_size" in evolution.model_fields_set else _MAX_ELITES
-        with open_legacy(self._path) as store:
+        with open_legacy(self._url) as store:
             inheritance = store.inherit(
                 self._family(),
                 self._study.space,
@@ -67,7 +68,7 @@ class Memory:
             finished_at_s=report.finished_at_s,
             arms=tuple(self._arm(arm, by_case.get(arm.arm, {})) for arm in arms if arm.n_cases > 0),
         )
-        with open_legacy(self._path) as store:
+        with open_legacy(self._url) as store:
             store.save(self._family(), study)
 
     def _arm(self, arm: ArmEstimate, cases: Mapping[str, float]) -> LegacyArm:
@@ -88,9 +89,9 @@ class Memory:
 
 
 @contextmanager
-def open_legacy(path: Path) -> Iterator[LegacyStore]:
-    """Give the legacy kept in a file."""
-    database = open_database(f"sqlite:///{path.absolute().as_posix()}")
+def open_legacy(url: str) -> Iterator[LegacyStore]:
+    """Give the legacy kept in a database."""
+    database = open_database(url)
     try:
         yield LegacyStore(database)
     finally:

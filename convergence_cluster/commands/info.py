@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     settings = here()
     print(f"convergence {__version__}: finds the best configuration of an API for as few paid calls as possible")
     print(f"  studies   {_without_password(settings.database_url)}")
-    print(f"  legacy    {settings.legacy_path}")
+    print(f"  legacy    {_without_password(settings.legacy_url)}")
     print(f"  cache     {settings.cache_path if settings.cache_mb else 'off'}")
     print(f"  python    {platform.python_version()}")
     print("  packages  " + ", ".join(f"{name} {version(name)}" for name in _PACKAGES))

@@ -13,7 +13,7 @@ from convergence_cluster.bootstrap.remembering import open_legacy
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.reports.cells import cell
 from convergence_cluster.reports.wording import configuration_text
-from convergence_cluster.settings import Settings, read_settings
+from convergence_cluster.settings import Settings, read_settings, sqlite_url
 from convergence_cluster.storage.legacy import LegacyStore
 from convergence_cluster.storage.legacy_files import (
     AUDIT_COLUMNS,
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
-    with open_legacy(options.file or settings.legacy_path) as store:
+    with open_legacy(sqlite_url(options.file.absolute()) if options.file else settings.legacy_url) as store:
         match options.verb:
             case "list":
                 _list(store)

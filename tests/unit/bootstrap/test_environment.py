@@ -48,9 +48,9 @@ def test_settings_have_defaults_below_one_folder() -> None:
     settings = read_settings({})
 
     assert settings.database_url == "sqlite:///.convergence/convergence.db"
-    assert settings.legacy_path == Path(".convergence/legacy.db")
+    assert settings.legacy_url == "sqlite:///.convergence/legacy.db"
     assert settings.log_level == "warning"
-    assert read_settings({"CONVERGENCE_HOME": "/x"}).legacy_path == Path("/x/legacy.db")
+    assert read_settings({"CONVERGENCE_HOME": "/x"}).legacy_url == "sqlite:////x/legacy.db"
 
 
 def test_a_log_level_that_is_none_is_refused() -> None:
@@ -76,3 +76,11 @@ def test_logs_are_json_lines_on_standard_error_without_secrets(capsys: pytest.Ca
     (line,) = map(json.loads, err.splitlines())
     assert out == ""
     assert (line["event"], line["study"], line["why"]) == ("lease.lost", "s-1", "[redacted] was wrong")
+
+
+def test_studies_on_a_server_leave_what_they_learned_there() -> None:
+    server = "postgresql://u:p@db/convergence"
+
+    assert read_settings({"CONVERGENCE_DATABASE_URL": server}).legacy_url == server
+    elsewhere = read_settings({"CONVERGENCE_DATABASE_URL": server, "CONVERGENCE_LEGACY_PATH": "/x/l.db"})
+    assert elsewhere.legacy_url == "sqlite:////x/l.db"
