@@ -4,7 +4,9 @@ Flower is pointed at the same module, so that it knows the queue.
 """
 
 import os
+import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.surroundings import ClusterSurroundings
 from convergence_cluster.bootstrap.traces import TRACE_HEADERS, open_traces
 from convergence_cluster.bootstrap.worker_runtime import WorkerRuntime, WorkerSettings
-from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app
-from convergence_cluster.dispatch.connections import Names, connect
+from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app, connections_for
+from convergence_cluster.dispatch.connections import BrokerAway, Names, connect, reaching
 from convergence_cluster.dispatch.worker_board import WorkerBoard
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.errors import ConvergenceError
@@ -136,6 +138,21 @@ class ConsumerTurns(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ha
     def _turn(self) -> None:
         for runtime in _running:
             runtime.pulse.turn()
+
+
+def serve(*, concurrency: int, name: str) -> None:
+    """Work until told to stop.
+
+    Raises:
+        ConvergenceError: Redis refuses our user or password, and would for ever; one that is away is waited for.
+    """
+    settings = read_settings(read_environment(Path.cwd(), os.environ))
+    assert settings.broker_url is not None
+    with suppress(BrokerAway), reaching():
+        connect(settings.broker_url, sentinel_master=settings.sentinel_master).ping()
+    app.conf.broker_transport_options["max_connections"] = connections_for(concurrency)
+    options = ["--pool=threads", f"--concurrency={concurrency}", f"--hostname={name}@{socket.gethostname()}"]
+    app.worker_main(["worker", *options, "--without-gossip", "--without-mingle", "--loglevel=WARNING"])
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # Celery has no types

@@ -2,8 +2,6 @@
 
 import argparse
 import os
-import socket
-import sys
 from importlib import import_module
 
 from convergence_cluster.domain.errors import ConvergenceError
@@ -30,18 +28,6 @@ def run(options: argparse.Namespace) -> int:
         raise ConvergenceError(f"--concurrency is {options.concurrency}; expected at least 1")
     if options.queues:
         os.environ["CONVERGENCE_QUEUE"] = options.queues
-    app = import_module("convergence_cluster.worker").app
-    name = options.name or f"worker-{os.getpid()}"
-    app.worker_main(
-        [
-            "worker",
-            "--pool=threads",
-            f"--concurrency={options.concurrency}",
-            f"--hostname={name}@{socket.gethostname()}",
-            "--without-gossip",
-            "--without-mingle",
-            "--loglevel=WARNING",
-        ]
-    )
-    sys.stdout.flush()
+    worker = import_module("convergence_cluster.worker")  # reads the environment as it is now
+    worker.serve(concurrency=options.concurrency, name=options.name or f"worker-{os.getpid()}")
     return 0

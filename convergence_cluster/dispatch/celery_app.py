@@ -75,12 +75,17 @@ def build_app(broker_url: str, *, queue: str, concurrency: int = 64, sentinel_ma
     return app
 
 
+def connections_for(concurrency: int) -> int:
+    """Return how many connections a worker may need; with fewer, acknowledgements are lost."""
+    return 2 * concurrency + 32
+
+
 def _transport(queue: str, concurrency: int, sentinel_master: str | None) -> dict[str, Any]:
     options: dict[str, Any] = {
         "visibility_timeout": VISIBILITY_S,
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
-        "max_connections": 2 * concurrency + 32,  # fewer lose acknowledgements
+        "max_connections": connections_for(concurrency),
         "socket_timeout": 10,
         "socket_connect_timeout": 3,
         "socket_keepalive": True,

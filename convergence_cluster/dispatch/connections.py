@@ -79,8 +79,14 @@ def check_url(url: str) -> None:
     Raises:
         ConvergenceError: it is not.
     """
-    if urlsplit(url).scheme not in SCHEMES:
-        raise ConvergenceError(f"CONVERGENCE_BROKER_URL is not a URL of Redis; expected {_EXAMPLE}")
+    try:
+        is_known = all(urlsplit(part).scheme in SCHEMES and urlsplit(part).port != 0 for part in url.split(";") if part)
+    except ValueError:  # a password with signs of its own makes nonsense of the rest
+        is_known = False
+    if not is_known or not url:
+        raise ConvergenceError(
+            f"CONVERGENCE_BROKER_URL is not a URL of Redis; expected {_EXAMPLE}, with signs in a password as %2F"
+        )
 
 
 @contextmanager
