@@ -157,6 +157,7 @@ def build_prices(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock
             input_per_million_usd=price.input_per_million_usd or 0.0,
             output_per_million_usd=price.output_per_million_usd or 0.0,
             cached_per_million_usd=price.cached_per_million_usd,
+            cache_write_per_million_usd=price.cache_write_per_million_usd,
             per_call_usd=price.per_call_usd or 0.0,
         )
         for name, price in api.prices.items()

@@ -11,13 +11,11 @@ from typing import Any
 import pytest
 
 from convergence_cluster.bootstrap.providers import build_endpoint
-from convergence_cluster.bootstrap.runner import build_prices
-from convergence_cluster.domain.calls import Answer, Request, TestCase, Usage
+from convergence_cluster.domain.calls import Answer, Request, TestCase
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.identity import CaseId
 from convergence_cluster.metering.prices import Prices, PriceSettings
 from convergence_cluster.providers.http import HttpTransport
-from convergence_cluster.spec.loading import loads
 from convergence_cluster.spec.schema_api import ApiSection
 from tests.contracts.loopback import as_json, serving
 
@@ -178,26 +176,3 @@ def test_a_model_that_nobody_lists_has_no_price_and_not_zero() -> None:
 
     assert prices.cost(model="gpt-99-unheard-of", usage=answer_of(MODELS[0]).usage) is None
     assert prices.upper_bound(model="gpt-99-unheard-of", n_input_chars=10, max_output_tokens=10) is None
-
-
-STUDY = """
-api:
-  name: x
-  endpoint: https://example.com/v1/chat/completions
-  prices:
-    m: {input_per_million_usd: 4, output_per_million_usd: 8, cached_per_million_usd: 1, cache_write_per_million_usd: 5,
-        per_call_usd: 0.001}
-search_space: {parameters: {model: [m]}}
-evaluation:
-  test_cases: [{input: {prompt: Why?}, expected: x}]
-  metrics: {quality: {function: contains}}
-"""
-
-
-def test_a_price_in_the_study_file_is_reckoned_as_it_stands() -> None:
-    usage = Usage(input_tokens=1_000, cached_tokens=300, cache_write_tokens=200, output_tokens=100)
-
-    cost = build_prices(loads(STUDY), environ={}, clock=SystemClock()).cost(model="m", usage=usage)
-
-    assert cost is not None
-    assert cost.usd == pytest.approx((500 * 4 + 300 * 1 + 200 * 5 + 100 * 8) / 1e6 + 0.001, abs=1e-12)
