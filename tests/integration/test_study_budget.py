@@ -115,7 +115,7 @@ def test_a_budget_in_usd_without_a_price_is_refused_with_its_cure(folder: Folder
 def test_attempts_that_the_provider_answered_with_its_own_stop_are_in_the_ledger(
     folder: Folder, server: Server
 ) -> None:
-    server.faults(no_money=0.05, cut=0.2)
+    server.faults(no_money=0.05, cut=0.1)
     folder.write(predecessor_study(server, parallel_workers=16))
 
     stopped = folder.run("optimize", "study.yaml", "--quiet")
