@@ -34,6 +34,7 @@ from convergence_cluster.drafting.from_openapi import (
     none_searchable,
     searchable,
 )
+from convergence_cluster.drafting.knobs import is_model
 from convergence_cluster.drafting.openapi import OpenApi, Operation
 from convergence_cluster.drafting.presets import Preset, draft_preset, preset, presets
 from convergence_cluster.drafting.proposing import Proposal, propose
@@ -105,8 +106,20 @@ def _terminal(options: argparse.Namespace) -> Terminal | None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    if options.operation and not options.from_openapi:
-        raise SpecError("--operation chooses from a document: give --from-openapi FILE|URL as well")
+    """Refuse flags that would be left unheard."""
+    if not options.from_openapi:
+        for name in ("operation", "key_header", "usd_per_call"):
+            if getattr(options, name) is not None:
+                raise SpecError(f"--{name.replace('_', '-')} is about a document: give --from-openapi FILE|URL as well")
+
+
+def _check_preset(options: argparse.Namespace, found: Preset) -> None:
+    if options.endpoint and found.endpoint is None:
+        raise SpecError(f"--endpoint: the preset {found.name} has no single URL; edit the study afterwards")
+    if options.models and not found.models:
+        raise SpecError(f"--models: the preset {found.name} has prices or conditions for each model; edit the study")
+    if options.usd and not found.has_usd:
+        raise SpecError(f"--usd: calls of the preset {found.name} have no price; limit them by --calls")
 
 
 def _listing(options: argparse.Namespace) -> list[str]:
@@ -146,8 +159,7 @@ def _operation(api: OpenApi, options: argparse.Namespace, terminal: Terminal | N
 
 
 def _ask_preset(options: argparse.Namespace, terminal: Terminal | None, found: Preset) -> Wishes:
-    if options.endpoint and found.endpoint is None:
-        raise SpecError(f"--endpoint: the preset {found.name} has a URL for each model; edit api.models in the study")
+    _check_preset(options, found)
     is_local = (found.endpoint or "").startswith("sandbox:")
     askable = terminal if found.endpoint and not is_local and "{{" not in found.endpoint else None
     name = _ask(options.name, terminal, "What shall the study be called?", found.name, read_name)
@@ -180,14 +192,19 @@ def _ask_openapi(options: argparse.Namespace, terminal: Terminal | None, found: 
     is_single = len(found.keys) == 1 and found.keys[0].kind in {"bearer", "api_key", "query"}
     question = "Which environment variable holds the key?"
     key = _ask(options.key_env, terminal if is_single else None, question, key_name(found), read_variable)
+    known = next((knob.values for knob in found.knobs if is_model(knob.name)), ())
+    offered = ", ".join(map(str, known))
+    models = _ask(options.models, terminal if known else None, "Which models shall it compare?", offered, read_models)
     question = "What does a call cost in USD? 0 if nothing, ? if unknown:"
     price = _ask(options.usd_per_call, terminal, question, "?", read_unsure_price)
+    if options.usd and not price:
+        raise SpecError("--usd: a cap in USD needs the price of a call: give --usd-per-call as well")
     wishes = Wishes(
         name=name,
         endpoint=endpoint or None,
         key_env=key if is_single or options.key_env else None,
         key_header=options.key_header,
-        models=options.models or (),
+        models=models if models != known else (),
         usd_per_call=price,
     )
     return _ask_rest(options, terminal, wishes, asks_usd=bool(price))

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.drafting.evaluators import evaluator_text
+from convergence_cluster.drafting.knobs import is_model
 from convergence_cluster.drafting.openapi import Key, OpenApi, Operation
 from convergence_cluster.drafting.proposing import Proposal, n_knobs
 from convergence_cluster.drafting.wishes import Wishes
@@ -80,6 +82,8 @@ def draft_openapi(proposal: Proposal, wishes: Wishes) -> Draft:
     if wishes.key_env and not proposal.keys:
         kind = "api_key" if wishes.key_header else "bearer"
         proposal.keys = (Key(kind=kind, name=wishes.key_header or ""),)
+    if wishes.models:
+        _compare(proposal, wishes.models)
     advice = ["test_cases.json holds one example: write 20 or more of your own, with what you expect of each answer"]
     server = urlsplit(wishes.endpoint or proposal.server)
     if not server.scheme or "{" in server.netloc:
@@ -106,3 +110,13 @@ def draft_openapi(proposal: Proposal, wishes: Wishes) -> Draft:
         variables=variables_of(proposal, wishes),
         advice=tuple(advice),
     )
+
+
+def _compare(proposal: Proposal, models: tuple[str, ...]) -> None:
+    """Put the user's models in place of the document's."""
+    if not any(is_model(knob.name) for knob in proposal.knobs):
+        raise SpecError(f"--models: {proposal.label} takes no model")
+    proposal.knobs = [
+        replace(knob, values=models, remark="", default=None) if is_model(knob.name) else knob
+        for knob in proposal.knobs
+    ]

@@ -1,5 +1,6 @@
 """`convergence init` without a terminal: flags, defaults, refusals."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -94,8 +95,11 @@ def test_a_wrong_flag_is_refused_without_repeating_a_key(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--preset", "azure", "--endpoint", "https://x"), "the preset azure has a URL for each model"),
-        (("--operation", "query"), "give --from-openapi FILE|URL as well"),
+        (("--preset", "azure", "--endpoint", "https://x"), "the preset azure has no single URL"),
+        (("--preset", "azure", "--models", "a,b"), "the preset azure has prices or conditions for each model"),
+        (("--preset", "ollama", "--usd", "1"), "calls of the preset ollama have no price; limit them by --calls"),
+        (("--operation", "query"), "--operation is about a document: give --from-openapi FILE|URL as well"),
+        (("--usd-per-call", "1"), "--usd-per-call is about a document"),
         (("--from-openapi", "missing.yaml"), "missing.yaml: cannot be read: No such file"),
         (("--endpoint", "not a url"), "expected a URL"),
     ],
@@ -118,6 +122,15 @@ def test_a_document_gives_a_study_and_says_what_is_left_to_do(capsys: pytest.Cap
     assert "write 20 or more of your own" in shown
     assert "export SHOP_API_KEY=..." in shown
     assert "usd: 5, calls: 400" in (folder / "shop-query" / "study.yaml").read_text()
+
+
+def test_a_wish_that_cannot_be_granted_is_refused(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "shop.json").write_text(json.dumps(DOCUMENT))
+    source = ("--yes", "--from-openapi", "shop.json")
+
+    assert "--models: POST /shops/{shop}/query takes no model" in said(capsys, *source, "--models", "a", code=2)
+    assert "give --usd-per-call as well" in said(capsys, *source, "--usd", "3", code=2)
+    assert [path.name for path in folder.iterdir()] == ["shop.json"]
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
@@ -185,3 +198,17 @@ def test_a_person_chooses_the_operation_of_a_document(
 
     assert "Shop search: 1 of 4 operations can be searched" in shown
     assert "prices: {per_call_usd: 0.01}" in (folder / "shop-query" / "study.yaml").read_text()
+
+
+def test_models_that_a_document_does_not_name_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    document = copy.deepcopy(DOCUMENT)
+    document["components"]["schemas"]["Query"]["allOf"][1]["properties"]["model"] = {"type": "string"}
+    (folder / "shop.json").write_text(json.dumps(document))
+    answers(monkeypatch, *[""] * 4, "small, large", *[""] * 6)
+
+    shown = said(capsys, "--from-openapi", "shop.json")
+
+    assert "Which models shall it compare? [MODEL]" in shown
+    assert "model: [small, large]" in (folder / "shop-query" / "study.yaml").read_text()

@@ -297,6 +297,17 @@ def test_a_form_is_sent_as_a_form() -> None:
     assert request.body == {"q": "{{ case.q }}", "mode": "{{ params.mode }}"}
 
 
+def test_models_that_the_user_names_are_compared() -> None:
+    document = copy.deepcopy(DOCUMENT)
+    query = document["components"]["schemas"]["Query"]["allOf"][1]
+    query["properties"]["model"] = {"type": "string"}
+    query["required"].append("model")
+
+    loaded = study(proposal(OpenApi(document, name="shop.yaml")), Wishes(name="shop", models=("small", "large")))
+
+    assert next(p.values for p in loaded.space.parameters if p.name == "model") == ("small", "large")
+
+
 def test_only_what_can_be_searched_is_offered_and_nothing_that_deletes() -> None:
     found = searchable(api())
 
