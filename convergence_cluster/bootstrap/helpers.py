@@ -4,6 +4,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from convergence_cluster.bootstrap.caching import helper_cache
 from convergence_cluster.bootstrap.dialects import chat_format, provider_kind
 from convergence_cluster.bootstrap.providers import build_endpoint
 from convergence_cluster.domain.calls import TestCase
@@ -25,6 +26,7 @@ from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.metrics import every_assertion
 from convergence_cluster.spec.schema_helper import HelperSection
 from convergence_cluster.spec.schema_response import ResponseSection
+from convergence_cluster.trials.caching import Answers
 from convergence_cluster.trials.running import max_output_tokens
 
 _USAGE = {"input_tokens": "usage.prompt_tokens"}
@@ -39,8 +41,12 @@ class Helpers:
     close: Callable[[], Awaitable[None]]
 
 
-def build_helpers(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Helpers:
-    """Return the models that a study's metrics ask. No connection is opened before the first question.
+def build_helpers(
+    study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock, answers: Answers | None = None
+) -> Helpers:
+    """Return the models that a study's metrics ask; `answers` are what they said in earlier studies.
+
+    No connection is opened before the first question.
 
     Raises:
         SpecError: the judge's endpoint is no chat, or names a variable that is not set.
@@ -49,7 +55,7 @@ def build_helpers(study: LoadedStudy, *, environ: Mapping[str, str], clock: Cloc
     closes: list[Callable[[], Awaitable[None]]] = []
 
     def helper(section: HelperSection, name: str) -> Helper:
-        built, close = open_helper(section, name, environ=environ, clock=clock)
+        built, close = open_helper(section, name, environ=environ, clock=clock, answers=answers)
         closes.append(close)
         return built
 
@@ -79,7 +85,12 @@ def build_helpers(study: LoadedStudy, *, environ: Mapping[str, str], clock: Cloc
 
 
 def open_helper(
-    section: HelperSection, name: str, *, environ: Mapping[str, str], clock: Clock
+    section: HelperSection,
+    name: str,
+    *,
+    environ: Mapping[str, str],
+    clock: Clock,
+    answers: Answers | None = None,
 ) -> tuple[Helper, Callable[[], Awaitable[None]]]:
     """Return a model that helps, and what frees its connections.
 
@@ -88,11 +99,17 @@ def open_helper(
     """
     proxy_url = proxy_of(resolve_endpoint(section.endpoint, environ), environ)
     transport = HttpTransport(clock=clock, environ=environ, proxy_url=proxy_url)
-    return _helper(section, name, transport, environ=environ, clock=clock), transport.close
+    return _helper(section, name, transport, environ=environ, clock=clock, answers=answers), transport.close
 
 
 def _helper(
-    section: HelperSection, name: str, transport: HttpTransport, *, environ: Mapping[str, str], clock: Clock
+    section: HelperSection,
+    name: str,
+    transport: HttpTransport,
+    *,
+    environ: Mapping[str, str],
+    clock: Clock,
+    answers: Answers | None,
 ) -> Helper:
     url = resolve_endpoint(section.endpoint, environ)
     api = section.api(name)
@@ -118,6 +135,7 @@ def _helper(
         jitter=random.SystemRandom().random,
         max_output_tokens=0 if name == "embeddings" else None if limit < 0 else limit,
         retry=RetryPolicy(max_retries=section.max_retries),
+        recall=helper_cache(answers, kind=kind, url=url, api=api),
     )
 
 

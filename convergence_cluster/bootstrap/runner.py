@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from convergence_cluster.bootstrap.caching import OpenStore, build_cache
+from convergence_cluster.bootstrap.caching import OpenStore, build_answers, build_cache
 from convergence_cluster.bootstrap.helpers import ScoringBound, build_helpers
 from convergence_cluster.bootstrap.pricing import CostBound
 from convergence_cluster.bootstrap.providers import build_provider, default_fields
@@ -81,13 +81,16 @@ class RunnerFactory:
         auths = [study.spec.api.auth, *(helper.auth for _, helper in helpers_of(study.spec))]
         secrets = [environ.get(name, "") for auth in auths for name in auth.environment_names()]
         self._redact = redactor([*secrets, *secrets_of(named)])
-        self._helpers = build_helpers(study, environ=environ, clock=clock)
+        self._answers = build_answers(study, self._around.open_store, environ=environ, redact=self._redact, clock=clock)
+        self._helpers = build_helpers(study, environ=environ, clock=clock, answers=self._answers)
         self._plan = build_plan(study, build_evaluators(study, self._helpers))
         # What cannot be built fails here, before anything is spent.
         build_provider(study, environ=environ, clock=clock)
 
     async def open(self) -> Callable[[Call], Coroutine[Any, Any, CallOutcome]]:
         """Return the coroutine function that runs a call."""
+        if self._answers is not None:
+            self._answers.open()
         limiter = self._around.limiter(self._study)
         provider = build_provider(self._study, environ=self._environ, clock=self._clock, heed=heeding(limiter))
         seen = traced(provider, self._study, open_traces(read_settings(self._environ).traces), environ=self._environ)
@@ -99,9 +102,7 @@ class RunnerFactory:
             limiter=limiter,
             clock=self._clock,
             jitter=random.SystemRandom().random,
-            cache=build_cache(
-                self._study, self._around.open_store, environ=self._environ, redact=self._redact, clock=self._clock
-            ),
+            cache=build_cache(self._study, self._answers, environ=self._environ),
         )
         return self._run
 
@@ -120,6 +121,8 @@ class RunnerFactory:
         if self._runner is not None:
             await self._runner.close()
         await self._helpers.close()
+        if self._answers is not None:
+            await self._answers.close()
 
 
 def heeding(limiter: Limiter) -> Callable[[Allowance], None]:

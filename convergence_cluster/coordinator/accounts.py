@@ -76,7 +76,7 @@ class Accounts:
             self._last_at_s = entry.at_s
             self.n_attempts += entry.n_attempts
             if entry.kind == CACHED:
-                self.n_cached += 1
+                self.n_cached += entry.n_attempts
                 self.cached_usd += entry.usd or 0.0
                 continue
             self.spent_usd += entry.usd or 0.0
@@ -150,10 +150,17 @@ def settle_entries(outcome: CallOutcome, *, at_s: float) -> list[LedgerEntry]:
         price_source=outcome.price_source,
         at_s=at_s,
     )
-    if outcome.scoring_usd == 0.0:
-        return [entry]
-    source = outcome.scoring_source
-    return [entry, replace(entry, n_attempts=0, usd=outcome.scoring_usd, kind=SCORING, price_source=source)]
+    return [entry, *_scoring_entries(outcome, entry)]
+
+
+def _scoring_entries(outcome: CallOutcome, entry: LedgerEntry) -> list[LedgerEntry]:
+    """Return what scoring took: what was paid, and apart from it what the cache answered."""
+    total_usd, cached_usd = outcome.scoring_usd, outcome.scoring_cached_usd
+    scored = replace(entry, n_attempts=0, kind=SCORING, price_source=outcome.scoring_source)
+    entries = [replace(scored, usd=cached_usd, kind=CACHED)] if cached_usd else []
+    if total_usd is None or total_usd != cached_usd:
+        entries.append(replace(scored, usd=None if total_usd is None else total_usd - cached_usd))
+    return entries
 
 
 def unknown_entry(call: Call, *, n_attempts: int, usd: float | None, at_s: float) -> LedgerEntry:

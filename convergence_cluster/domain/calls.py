@@ -155,6 +155,8 @@ class CallOutcome:
     """What judges and other models took that helped to score; beside `cost_usd`. None: unknown price."""
     scoring_source: str | None = None
     """Whose word their prices are."""
+    scoring_cached_usd: float = 0.0
+    """The part of `scoring_usd` for questions that the cache answered: it was not paid."""
     usage: Usage | None = None
     n_attempts: int = 0
     """An answer from the cache counts as one, so that caps hold as if it had been paid for."""

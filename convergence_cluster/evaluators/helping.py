@@ -32,6 +32,18 @@ class Limiter(Protocol):
         ...
 
 
+class Recall(Protocol):
+    """Remembers answers, so that no question about the same draw is paid twice."""
+
+    async def find(self, request: Request, repeat: int) -> Answer | None:
+        """Return what this question got before, or None."""
+        ...
+
+    async def keep(self, request: Request, repeat: int, answer: Answer) -> None:
+        """Keep an answer for the next time."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Helper:
     """One such model."""
@@ -47,6 +59,7 @@ class Helper:
     max_output_tokens: int | None
     """The limit on output that every request carries; None: none."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    recall: Recall | None = None
 
     def bound_usd(self, n_bytes: int) -> float | None:
         """Return the most that one attempt with this much text can cost, or None where nothing bounds it."""
@@ -76,6 +89,10 @@ class Helper:
             case=TestCase(id=CaseId(self.name), input=content),
             idempotency_key=key,
         )
+        known = None if self.recall is None else await self.recall.find(request, scoring.repeat)
+        if known is not None:
+            scoring.spare(self._cost(known))
+            return read(known)
         tally = Tally()
         try:
             return await with_retries(
@@ -108,9 +125,14 @@ class Helper:
             raise
         finally:
             self.limiter.release()
-        cost = self.prices.cost(model=self.model, usage=answer.usage, reported_usd=answer.cost_usd)
-        scoring.charge(cost or self._most(n_bytes))
-        return read(answer)
+        scoring.charge(self._cost(answer) or self._most(n_bytes))
+        found = read(answer)
+        if self.recall is not None:
+            await self.recall.keep(request, scoring.repeat, answer)
+        return found
+
+    def _cost(self, answer: Answer) -> Cost | None:
+        return self.prices.cost(model=self.model, usage=answer.usage, reported_usd=answer.cost_usd)
 
     def _most(self, n_bytes: int) -> Cost | None:
         """Return the bound as a cost: what was sent and not answered may be billed."""

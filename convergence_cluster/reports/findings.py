@@ -91,6 +91,8 @@ def spending(report: StudyReport) -> str:
     if spend.n_cached_calls:
         worth = f", worth {usd(spend.cached_usd)}" if spend.cached_usd else ""
         parts.append(f"{spend.n_cached_calls:,} of the calls answered from the cache{worth}")
+    elif spend.cached_usd:
+        parts.append(f"scoring worth {usd(spend.cached_usd)} answered from the cache")
     if spend.scoring_usd:
         parts.append(f"{usd(spend.scoring_usd)} of it for scoring")
     if spend.n_unpriced_scorings:

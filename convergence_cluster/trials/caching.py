@@ -32,51 +32,48 @@ _LEVEL = 1
 _ANSWER = tuple(field.name for field in fields(Answer) if field.name != "is_cached")
 
 
-class AnswerCache:
-    """Finds and keeps the answers of one study's calls. A store that fails is left alone from then on.
+class Answers:
+    """The answers that one study's calls may find. A store that fails is left alone from then on.
 
-    `api` is all that decides what is sent and read beside configuration and case; `names_cases`: a case's id does too.
+    Nothing is found or kept before `open`, which belongs on the loop that makes the calls.
     """
 
     def __init__(
         self,
-        store: AnswerStore,
+        open_store: Callable[[], AnswerStore],
         *,
-        api: Json,
-        cases: Sequence[TestCase],
-        names_cases: bool,
         redact: Callable[[str], str],
         clock: Clock,
         max_age_s: float,
     ) -> None:
-        self._store = store
-        self._api = digest([FORMAT, api])
-        self._cases = _case_digests(cases, names_cases=names_cases)
+        self._open_store = open_store
         self._redact = redact
         self._clock = clock
         self._max_age_s = max_age_s
-        self._is_broken = False
+        self._store: AnswerStore | None = None
+        self._opened: AnswerStore | None = None
 
-    def key(self, request: Request) -> str:
-        """Return what identifies a request and its draw."""
-        repeat = request.idempotency_key.rpartition(":")[2]
-        text = f"{self._api}:{self._cases[request.case.id]}:{repeat}:{canonical_json(request.configuration)}"
-        return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    def open(self) -> None:
+        """Open the store. One that cannot be opened costs no study."""
+        try:
+            self._store = self._opened = self._open_store()
+        except ConvergenceError as error:
+            self._give_up(error)
 
-    async def find(self, request: Request) -> Answer | None:
-        """Return the answer that this very request got before, marked as cached; None: there is none young enough."""
-        if self._is_broken:
+    async def find(self, key: str) -> Answer | None:
+        """Return the answer under a key, marked as cached; None: there is none young enough."""
+        if self._store is None:
             return None
         try:
-            value = await self._store.get(self.key(request))
+            value = await self._store.get(key)
             return None if value is None else self._unpack(value)
         except ConvergenceError as error:
             self._give_up(error)
             return None
 
-    async def keep(self, request: Request, answer: Answer) -> None:
+    async def keep(self, key: str, answer: Answer) -> None:
         """Keep an answer for the next time, unless a secret is in it or it is very long."""
-        if self._is_broken:
+        if self._store is None:
             return
         text = json.dumps({name: _plain(getattr(answer, name)) for name in _ANSWER} | {"at_s": self._clock.now_s()})
         if self._redact(text) != text:
@@ -85,13 +82,15 @@ class AnswerCache:
         if len(value) > MAX_VALUE_BYTES:
             return
         try:
-            await self._store.put(self.key(request), value)
+            await self._store.put(key, value)
         except ConvergenceError as error:
             self._give_up(error)
 
     async def close(self) -> None:
-        """Close the store."""
-        await self._store.close()
+        """Close the store. May be called twice."""
+        opened, self._store, self._opened = self._opened, None, None
+        if opened is not None:
+            await opened.close()
 
     def _unpack(self, value: bytes) -> Answer | None:
         try:
@@ -105,8 +104,54 @@ class AnswerCache:
         return answer if self._clock.now_s() - at_s <= self._max_age_s else None
 
     def _give_up(self, error: ConvergenceError) -> None:
-        self._is_broken = True
+        self._store = None
         log.warning("cache.left_alone", reason=str(error))
+
+
+class AnswerCache:
+    """What the API answered. `api` is all that decides what is sent and read beside configuration and case.
+
+    `names_cases`: a case's id does too.
+    """
+
+    def __init__(self, answers: Answers, *, api: Json, cases: Sequence[TestCase], names_cases: bool) -> None:
+        self._answers = answers
+        self._api = digest([FORMAT, api])
+        self._cases = _case_digests(cases, names_cases=names_cases)
+
+    def key(self, request: Request) -> str:
+        """Return what identifies a request and its draw."""
+        repeat = request.idempotency_key.rpartition(":")[2]
+        return _sha256(f"{self._api}:{self._cases[request.case.id]}:{repeat}:{canonical_json(request.configuration)}")
+
+    async def find(self, request: Request) -> Answer | None:
+        """Return the answer that this very request got before, marked as cached; None: there is none young enough."""
+        return await self._answers.find(self.key(request))
+
+    async def keep(self, request: Request, answer: Answer) -> None:
+        """Keep an answer for the next time."""
+        await self._answers.keep(self.key(request), answer)
+
+
+class HelperCache:
+    """What a model that helps to score answered. `api` is all that decides what it is sent beside the request."""
+
+    def __init__(self, answers: Answers, *, api: Json) -> None:
+        self._answers = answers
+        self._api = digest([FORMAT, "helper", api])
+
+    def key(self, request: Request, repeat: int) -> str:
+        """Return what identifies a question about one draw of an answer; its idempotency key holds the vote."""
+        question = canonical_json([request.configuration, request.case.input])
+        return _sha256(f"{self._api}:{request.idempotency_key}:{repeat}:{question}")
+
+    async def find(self, request: Request, repeat: int) -> Answer | None:
+        """Return what was answered to this very question about the same draw, marked as cached."""
+        return await self._answers.find(self.key(request, repeat))
+
+    async def keep(self, request: Request, repeat: int, answer: Answer) -> None:
+        """Keep an answer for the next time."""
+        await self._answers.keep(self.key(request, repeat), answer)
 
 
 def _case_digests(cases: Sequence[TestCase], *, names_cases: bool) -> dict[CaseId, str]:
@@ -118,6 +163,10 @@ def _case_digests(cases: Sequence[TestCase], *, names_cases: bool) -> dict[CaseI
         found[case.id] = f"{name}.{seen[name]}"
         seen[name] += 1
     return found
+
+
+def _sha256(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _plain(value: object) -> Json:

@@ -118,6 +118,7 @@ class TrialRunner:
     async def _draw(self, call: Call, number: int, draw: Draw, tally: Tally, scoring: Scoring) -> None:
         """Get one answer and score it, as far as that goes."""
         case, own = self._plan.cases[call.case], Tally()  # each draw has all its retries
+        scoring.repeat = call.repeat * call.n_draws + number
         try:
             draw.answer = await self._answer(call, case, number, own)
         except PermanentError as error:
@@ -139,10 +140,8 @@ class TrialRunner:
         return _with_scoring(replace(self._outcome(call, Tally(), (), None), metrics=metrics), scoring)
 
     async def close(self) -> None:
-        """Free the provider's connections, and the cache."""
+        """Free the provider's connections."""
         await self._provider.close()
-        if self._cache is not None:
-            await self._cache.close()
 
     def _cost(self, call: Call, answer: Answer) -> Cost | None:
         model = model_of({**self._plan.fixed, **call.configuration}) or answer.model
@@ -273,6 +272,7 @@ def _with_scoring(outcome: CallOutcome, scoring: Scoring) -> CallOutcome:
         clamped=scoring.clamped,
         scoring_usd=None if scoring.n_unpriced else scoring.usd,
         scoring_source=", ".join(sorted(scoring.sources)) or None,
+        scoring_cached_usd=scoring.cached_usd,
     )
 
 

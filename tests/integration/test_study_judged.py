@@ -137,6 +137,49 @@ def test_a_judge_is_paid_to_the_cent_and_never_slows_an_answer(
     assert len({row["metrics"]["good"] for row in books.calls.values()}) > 1
 
 
+def test_a_second_run_pays_neither_the_api_nor_the_judge(folder: Folder, server: Server, judge: JudgeServer) -> None:
+    study = judged_study(server, judge)
+    study["api"]["cache"] = True
+    study["legacy"] = {"enabled": False}
+    study["optimization"]["execution"]["reproducible"] = True
+    folder.write(study)
+    assert folder.call("optimize", "study.yaml", "-q").code == 0
+    first, n_asked, n_sent = folder.books(), len(judge.keys), sum(server.hits().values())
+
+    done = folder.call("optimize", "study.yaml", "-q")
+
+    second = folder.books()
+    assert done.code == 0, done.err
+    assert n_asked == 2 * 40
+    assert (len(judge.keys), sum(server.hits().values())) == (n_asked, n_sent)
+    assert second.decisions() == first.decisions()
+    assert second.answers() == first.answers()
+    assert {entry["kind"] for entry in second.ledger} == {"cached"}
+    assert second.n_attempts == 40
+    assert second.usd == pytest.approx(first.usd)
+    assert "$0.00" in done.out
+    assert "40 of the calls answered from the cache, worth $" in done.out
+
+
+def test_another_judge_pays_for_its_own_grades_only(folder: Folder, server: Server, judge: JudgeServer) -> None:
+    study = judged_study(server, judge)
+    study["api"]["cache"] = True
+    study["legacy"] = {"enabled": False}
+    study["optimization"]["execution"]["reproducible"] = True
+    folder.write(study)
+    assert folder.call("optimize", "study.yaml", "-q").code == 0
+    n_asked, n_tokens = len(judge.keys), judge.n_tokens
+    study["evaluation"]["judge"]["model"] = "another-grader"
+    folder.write(study)
+
+    assert folder.call("optimize", "study.yaml", "-q").code == 0
+
+    books = folder.books()
+    paid = sum(entry["usd"] for entry in books.ledger if entry["kind"] == "scoring")
+    assert len(judge.keys) == n_asked + 2 * 40
+    assert paid == pytest.approx((judge.n_tokens - n_tokens) * USD_PER_TOKEN, abs=1e-6)
+
+
 def test_a_budget_in_usd_holds_with_a_judge(folder: Folder, server: Server, judge: JudgeServer) -> None:
     folder.write(judged_study(server, judge, calls=400, usd=5.0))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from convergence_cluster.bootstrap.caching import api_identity, build_cache
+from convergence_cluster.bootstrap.caching import OpenStore, api_identity, build_answers, build_cache
 from convergence_cluster.spec.loading import LoadedStudy, loads
 from tests.fakes import FakeClock
 
@@ -75,8 +75,9 @@ class Store:
         pass
 
 
-def is_cached(loaded: LoadedStudy) -> bool:
-    return build_cache(loaded, Store, environ={}, redact=str, clock=FakeClock()) is not None
+def is_cached(loaded: LoadedStudy, open_store: OpenStore | None = Store) -> bool:
+    answers = build_answers(loaded, open_store, environ={}, redact=str, clock=FakeClock())
+    return build_cache(loaded, answers, environ={}) is not None
 
 
 def test_answers_that_may_not_be_saved_are_not_cached() -> None:
@@ -85,7 +86,7 @@ def test_answers_that_may_not_be_saved_are_not_cached() -> None:
     assert is_cached(study())
     assert not is_cached(study(cache=False))
     assert not is_cached(private)
-    assert build_cache(study(), None, environ={}, redact=str, clock=FakeClock()) is None
+    assert not is_cached(study(), None)
 
 
 def test_a_function_is_called_each_time(tmp_path: Path) -> None:

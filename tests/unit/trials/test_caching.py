@@ -11,7 +11,7 @@ from convergence_cluster.domain.calls import Answer, Finish, Request, TestCase, 
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import CaseId, Json
 from convergence_cluster.trials import caching
-from convergence_cluster.trials.caching import AnswerCache
+from convergence_cluster.trials.caching import AnswerCache, Answers, HelperCache
 from tests.fakes import FakeClock
 
 CASES = (
@@ -59,15 +59,9 @@ def cache(
     redact: Callable[[str], str] = str,
     clock: FakeClock | None = None,
 ) -> AnswerCache:
-    return AnswerCache(
-        store,
-        api=api,
-        cases=cases,
-        names_cases=names_cases,
-        redact=redact,
-        clock=clock or FakeClock(),
-        max_age_s=100.0,
-    )
+    answers = Answers(lambda: store, redact=redact, clock=clock or FakeClock(), max_age_s=100.0)
+    answers.open()
+    return AnswerCache(answers, api=api, cases=cases, names_cases=names_cases)
 
 
 def request(case: int = 0, *, repeat: int = 0, study: str = "s", **configuration: Json) -> Request:
@@ -179,3 +173,30 @@ def test_a_damaged_answer_is_asked_for_again() -> None:
         assert asyncio.run(one.find(request())) is None
 
     assert "damaged" in logged[0]["reason"]
+
+
+def test_a_store_that_cannot_be_opened_is_done_without() -> None:
+    def refuse() -> Store:
+        raise ConvergenceError("no such disk")
+
+    answers = Answers(refuse, redact=str, clock=FakeClock(), max_age_s=100.0)
+    one = AnswerCache(answers, api="https://a", cases=CASES, names_cases=False)
+
+    with capture_logs() as logged:
+        answers.open()
+    asyncio.run(one.keep(request(), ANSWER))
+
+    assert asyncio.run(one.find(request())) is None
+    assert logged[0]["reason"] == "no such disk"
+
+
+def test_a_question_about_another_draw_or_of_another_vote_is_another_question() -> None:
+    answers = Answers(Store, redact=str, clock=FakeClock(), max_age_s=100.0)
+    one = HelperCache(answers, api="https://judge")
+    asked = replace(request(), idempotency_key="about:0")
+
+    assert one.key(asked, 0) == one.key(replace(asked), 0)
+    assert one.key(asked, 0) != one.key(asked, 1)
+    assert one.key(asked, 0) != one.key(replace(asked, idempotency_key="about:1"), 0)
+    assert one.key(asked, 0) != one.key(replace(asked, configuration={"model": "other"}), 0)
+    assert one.key(asked, 0) != HelperCache(answers, api="https://other").key(asked, 0)
