@@ -56,7 +56,7 @@ def build_answers(
     clock: Clock,
 ) -> Answers | None:
     """Return the answers of earlier studies, not opened yet; None where calls are not remembered."""
-    if open_store is None or not study.spec.output.save_answers:
+    if open_store is None or not study.spec.api.cache or not study.spec.output.save_answers:
         return None
     max_age_s = read_settings(environ).cache_days * _S_PER_DAY
     return Answers(open_store, redact=redact, clock=clock, max_age_s=max_age_s)
@@ -66,7 +66,7 @@ def build_cache(study: LoadedStudy, answers: Answers | None, *, environ: Mapping
     """Return the cache of a study's calls, or None without one."""
     if study.target is not None:  # a function is the user's own, and so is what it calls: both may change
         return None
-    if answers is None or not study.spec.api.cache:
+    if answers is None:
         return None
     api = api_identity(study, environ)
     return AnswerCache(answers, api=api, cases=study.all_cases, names_cases=_names_cases(study))
