@@ -14,10 +14,12 @@ MIN_FREEDOM = 3.0
 MIN_ARMS = 6
 _LEAST = 0.01
 _LEAST_COIN = 0.25
+"""Least part of a coin's variance that is taken for noise, however much of it the arms' differences may be."""
 _PRIOR_FREEDOM = 1.0
 _PRIOR_REPEATS = 2.0
 _PRIOR_EFFECT = 0.02
 MAX_EDGE = 0.03
+"""No mean is taken to be nearer to 0 or 1 than this without calls to prove it."""
 NEGLIGIBLE = 0.02
 """Case effects of less than this part of the noise are not worth their own error."""
 SIGNIFICANT = 2.0
