@@ -116,10 +116,9 @@ class Seat:
         coordinator = self.sitting.coordinator
         entries: list[LedgerEntry] = []
         for lost in queue.lost:
-            entry = coordinator.take_back(lost.call, n_attempts=lost.n_attempts, usd=lost.usd)
-            entries += [] if entry is None else [entry]
+            entries += coordinator.take_back(lost.call, n_attempts=lost.n_attempts, usd=lost.usd)
         for late in queue.late:
-            entries += coordinator.book_late(late.outcome, was_booked=late.was_booked, is_accepted=late.is_accepted)
+            entries += coordinator.correct(late.outcome, was_booked=late.was_booked, is_accepted=late.is_accepted)
         queue.lost, queue.late = [], []
         if entries:
             coordinator.book(entries)

@@ -5,20 +5,14 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from convergence_cluster.coordinator.accounts import (
-    Accounts,
-    corrected_entry,
-    is_finished,
-    settle_entries,
-    total_usd,
-    unknown_entry,
-)
+from convergence_cluster.coordinator.accounts import Accounts, is_finished
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.outage import Outage
 from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
 from convergence_cluster.coordinator.rounds import POLL_S, Rounds
 from convergence_cluster.coordinator.trajectory import Trajectory
+from convergence_cluster.coordinator.treasury import Treasury
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
@@ -68,6 +62,7 @@ class Coordinator:
         self._observer = observer
         self._order = order
         self._budget = budget
+        self._treasury = Treasury(budget, clock)
         self._bound_usd = bound_usd
         self._scoring_usd = scoring_usd
         self._n_draws = n_draws
@@ -164,28 +159,17 @@ class Coordinator:
 
     # What else comes of calls that others make
 
-    def take_back(self, call: Call, *, n_attempts: int, usd: float | None) -> LedgerEntry | None:
+    def take_back(self, call: Call, *, n_attempts: int, usd: float | None) -> Sequence[LedgerEntry]:
         """Queue a call again that nobody is making any more; return how to `book` what it may have cost."""
         if self._on_wire.pop(call.key, None) is None:
-            return None
-        self._backlog.appendleft(call)
-        self._settle(call, n_attempts=n_attempts, usd=usd)
-        if not n_attempts:
-            return None
-        return unknown_entry(call, n_attempts=n_attempts, usd=usd, at_s=self._clock.now_s())
-
-    def book_late(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
-        """Return how to `book` an answer to a call given up or answered before; the same answer again is none."""
-        known = self.outcomes.get(outcome.call.key)
-        is_repeated = known is not None and known.finished_at_s == outcome.finished_at_s
-        if is_repeated and not is_accepted:
             return ()
-        now_s = self._clock.now_s()
-        entries = [corrected_entry(outcome.call, at_s=now_s)] if was_booked else []
-        entries += [] if is_accepted else settle_entries(outcome, at_s=now_s)
-        for entry in entries:
-            self._budget.restore(usd=entry.usd or 0.0, calls=entry.n_attempts)
-        return entries
+        self._backlog.appendleft(call)
+        return self._treasury.give_up(call, n_attempts=n_attempts, usd=usd)
+
+    def correct(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
+        """Return how to `book` an answer to a call that was given up or answered before."""
+        known = self.outcomes.get(outcome.call.key)
+        return self._treasury.correct(outcome, known, was_booked=was_booked, is_accepted=is_accepted)
 
     def book(self, entries: Sequence[LedgerEntry]) -> None:
         """Write down money that no outcome accounts for."""
@@ -314,27 +298,14 @@ class Coordinator:
         self._observer.calibrate(scales)
         return batch, (Calibrated(scales=scales), told)
 
-    def _settle(self, call: Call, *, n_attempts: int, usd: float | None, n_reserved: int | None = None) -> None:
-        self._budget.settle(
-            reserved_usd=call.reserved_usd,
-            n_attempts=n_attempts,
-            usd=usd,
-            n_reserved=n_reserved or max(call.n_draws, n_attempts),
-            scoring_usd=call.scoring_usd,
-        )
-
     def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
         """Settle the money of what arrived and write it all down in one transaction."""
-        now_s = self._clock.now_s()
-        finished, entries = [], []
+        finished: list[CallOutcome] = []
+        entries: list[LedgerEntry] = []
         for outcome in arrived:
-            call = self._on_wire.pop(outcome.call.key)
+            entries += self._treasury.settle(self._on_wire.pop(outcome.call.key), outcome)
             if is_finished(outcome):
                 finished.append(outcome)
-            n_reserved = max(call.n_draws, outcome.n_attempts + outcome.n_unsent)
-            self._settle(call, n_attempts=outcome.n_attempts, usd=total_usd(outcome), n_reserved=n_reserved)
-            if is_finished(outcome) or outcome.n_attempts:
-                entries += settle_entries(outcome, at_s=now_s)
             if outcome.halts:
                 self.last_error = outcome.error
                 self.stop(StopReason.PROVIDER)
