@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := ./tools/install
 
-.PHONY: help setup submit demo up workers status logs down test check bench lock clean k8s-validate k8s-dev image image-rehearsal compose-up compose-down
+.PHONY: help setup submit demo up workers status logs down test check bench lock clean k8s-validate k8s-dev image image-rehearsal autoscale-rehearsal compose-up compose-down
 
 help: ## Show what can be made
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ bench: $(VENV)/.dev ## Measure what the README claims, in under ten minutes
 
 image: ## Build the image with Docker, its base pinned by digest
 	@./tools/image
+
+autoscale-rehearsal: $(VENV)/.dev ## Rehearse the shipped scaling with real workers, on this machine
+	@$(BIN)/python -m benchmarks.rehearsal $(ARGS)
 
 image-rehearsal: $(VENV)/.dev ## Build the image without an engine, measure it and run what is in it: needs root
 	@$(BIN)/python -m tests.image.rehearse $(ARGS)

@@ -27,6 +27,9 @@ def sections(data: Path | None, out: Path) -> Iterator[tuple[str, list[str]]]:
     yield "Pace at 5 and 100 workers, 50 ms server", ["benchmarks.pace", "--seconds", "10"]
     yield "Keeping to 600 requests and 50,000 tokens a minute", ["benchmarks.limits", "--calls", "400"]
     yield "Limits that four processes share", ["benchmarks.shared_limits", "--seconds", "30", "--cost-seconds", "1"]
+    cluster = ["--calls", "8000", "--latency-ms", "50", "--methods", "bare,random,celery,optuna"]
+    yield "A whole cluster beside its peers, 50 ms server", ["benchmarks.cluster", *cluster]
+    yield "The cluster's coordinator under load", ["benchmarks.soak", "--absorb", "10000", "--studies", "8"]
     yield "The optimum of a simulated API", ["benchmarks.landscapes", "--seeds", "10"]
     yield (
         "Three objectives",
