@@ -139,8 +139,11 @@ class Caller:
     """Ask everybody to pause after this many calls; 0: never."""
     pause_s: float = 0.0
 
-    def start(self, *, prefix: tuple[str, ...] = ()) -> "Calling":
-        command = [*prefix, sys.executable, "-m", "tests.loopback_api", json.dumps(self.__dict__)]
+    clock_shift_s: float = 0.0
+    """How wrong the wall clock of the process is, where Python reads it."""
+
+    def start(self) -> "Calling":
+        command = [sys.executable, "-m", "tests.loopback_api", json.dumps(self.__dict__)]
         return Calling(process=subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
 
 
@@ -214,5 +217,8 @@ class _Calls:
 
 if __name__ == "__main__":
     words = json.loads(sys.argv[1])
+    if words["clock_shift_s"]:
+        read_clock, shift_s = time.time, words["clock_shift_s"]
+        time.time = lambda: read_clock() + shift_s
     report = asyncio.run(_Calls(Caller(**{**words, "tokens": tuple(words["tokens"])})).run())
     sys.stdout.write(json.dumps(report))

@@ -15,6 +15,7 @@ from convergence_cluster.spec.environment import resolve_endpoint
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.trials.fencing import Fenced
 from convergence_cluster.trials.protocols import AnswerStore, Limiter, Provider
+from convergence_cluster.trials.running import model_of
 
 _MB = 1_000_000
 _S_PER_DAY = 86_400.0
@@ -57,7 +58,9 @@ class ClusterSurroundings:
         host = self._host(study)
         if host not in self._breakers:
             self._breakers[host] = Breakers(self._shared, host)
-        return Guarded(provider, self._breakers[host])
+        body = study.spec.api.request.body
+        fixed = model_of(body) if isinstance(body, Mapping) else None
+        return Guarded(provider, self._breakers[host], model=fixed)
 
     @property
     def open_store(self) -> OpenStore | None:
