@@ -9,6 +9,7 @@ and the target is scaled alike.
 
 import argparse
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,11 @@ import yaml
 
 from benchmarks.autoscaling import Autoscaler
 from benchmarks.autoscaling_rules import Scaling, read_scaled_object
+from convergence_cluster.bootstrap.submitting import ClusterClient
+from convergence_cluster.domain.clock import SystemClock
+from convergence_cluster.settings import read_settings
+from convergence_cluster.spec.loading import load_study
+from convergence_cluster.storage.studies import Priority
 from tests.cluster_runs import Cluster, cluster
 from tests.study_runs import Server, predecessor_study, serving_llm
 
@@ -104,13 +110,12 @@ class Stage:
         )
         time.sleep(_TICK_S)
 
-    def drain(self, phase: str, studies: Sequence[str]) -> float:
-        """Wait until studies have ended; return how long it took."""
-        began_s, left = self.now_s(), list(studies)
+    def drain(self, phase: str, studies: Sequence[str]) -> None:
+        """Wait until studies have ended."""
+        left = list(studies)
         while left:
             self.tick(phase)
             left = [study for study in left if self.started.state(study) in {"queued", "running"}]
-        return self.now_s() - began_s
 
     def rest(self, phase: str, seconds: float) -> None:
         """Let time pass."""
@@ -150,8 +155,10 @@ def play(name: str, choose: Callable[[float, Mapping[str, float]], int], scaling
         stage = Stage(started=started, speed=speed, choose=choose, lists=scaling.lists, server=server)
         studies, drains = [], {}
         for burst in ("first burst", "second burst"):
+            began_s = stage.now_s()
             some = _submit(stage, N_STUDIES, N_CALLS, N_AT_ONCE, burst)
-            drains[burst] = stage.drain(burst, some)
+            stage.drain(burst, some)
+            drains[burst] = stage.now_s() - began_s
             studies += some
             if burst == "first burst":
                 for _ in range(N_TRICKLE):
@@ -178,15 +185,18 @@ def play(name: str, choose: Callable[[float, Mapping[str, float]], int], scaling
 
 
 def _submit(stage: Stage, n: int, n_calls: int, n_at_once: int, phase: str) -> list[str]:
-    """Submit studies one after another, scaling meanwhile as time goes on."""
+    """Submit studies, one right after another."""
+    folder = stage.started.folder
+    environ = {**os.environ, **folder.environ, "CONVERGENCE_HOME": str(folder.path / ".convergence")}
+    client = ClusterClient(read_settings(environ), environ=environ, clock=SystemClock())
     submitted = []
     for number in range(n):
         study = predecessor_study(stage.server, parallel_workers=n_at_once) | {"budget": {"calls": n_calls}}
-        study["api"]["name"] = f"{phase.replace(' ', '-')}-{number}"
+        study["api"] |= {"name": f"{phase.replace(' ', '-')}-{number}", "cache": False}
         study["optimization"]["seed"] = number
-        submitted.append(stage.started.submit(study, "--no-cache"))
-        stage.tick(phase)
-    return submitted
+        path = folder.write(study)
+        submitted.append(client.submit(load_study(path), source=path, priority=Priority.NORMAL, is_new=True))
+    return [str(study) for study in submitted]
 
 
 def draw(outcome: Outcome, path: Path) -> None:
