@@ -17,13 +17,16 @@ from celery.worker.consumer import Consumer
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.surroundings import ClusterSurroundings
 from convergence_cluster.bootstrap.traces import TRACE_HEADERS, open_traces
+from convergence_cluster.bootstrap.worker_measuring import WorkerMeasures
 from convergence_cluster.bootstrap.worker_runtime import WorkerRuntime, WorkerSettings
 from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app, connections_for
 from convergence_cluster.dispatch.connections import BrokerAway, Names, connect, reaching
+from convergence_cluster.dispatch.holding import Holds
 from convergence_cluster.dispatch.worker_board import WorkerBoard
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.metering.retry import silence_stamina
+from convergence_cluster.metrics import WORKER, new_registry, serve_metrics
 from convergence_cluster.settings import Settings, read_settings
 from convergence_cluster.telemetry import HEARTBEAT_S, configure_logging, redactor, secrets_of
 
@@ -157,12 +160,25 @@ def serve(*, concurrency: int, name: str) -> None:
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]  # Celery has no types
 def _start(sender: Any, **_: object) -> None:
-    """Open what the worker needs, in the process and not at import."""
+    """Open what the worker needs, in the process and not at import; Celery would go on after any other failure."""
+    try:
+        _open(int(sender.concurrency))
+    except ConvergenceError as error:
+        sys.exit(f"error: {error}")
+
+
+def _open(concurrency: int) -> None:
     silence_stamina()
     environ = read_environment(Path.cwd(), os.environ)
     settings = read_settings(environ)
     configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
-    concurrency = int(sender.concurrency)
+    measures = WorkerMeasures()
+
+    def open_surroundings(holds: Holds) -> ClusterSurroundings:
+        around = ClusterSurroundings(settings, environ=environ, holds=holds)
+        measures.circuits = around.circuits
+        return around
+
     runtime = WorkerRuntime(
         _board(settings),
         WorkerSettings(
@@ -173,8 +189,13 @@ def _start(sender: Any, **_: object) -> None:
         ),
         environ=environ,
         clock=SystemClock(),
-        open_surroundings=lambda holds: ClusterSurroundings(settings, environ=environ, holds=holds),
+        open_surroundings=open_surroundings,
     )
+    if settings.metrics_port:
+        runtime.watching = measures.watching
+        measures.n_lost = lambda: runtime.holds.n_lost
+        registry = new_registry(WORKER, measures.values)
+        serve_metrics(registry, host=settings.metrics_host, port=settings.metrics_port)
     runtime.start()
     _running[:] = [runtime]
 

@@ -2,11 +2,13 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from typing import TypeAlias
 
 import structlog
 
 from convergence_cluster.bootstrap.continuing import stored_study
+from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.leadership import Leadership
 from convergence_cluster.bootstrap.progress_text import dump_failure, dump_progress
 from convergence_cluster.bootstrap.recording import me
@@ -14,6 +16,7 @@ from convergence_cluster.bootstrap.runner import cost_bound
 from convergence_cluster.bootstrap.seat import Seat, unguarded
 from convergence_cluster.bootstrap.sitting import Sitting, StudySitting
 from convergence_cluster.bootstrap.traces import open_traces
+from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.dispatch.celery_app import CeleryPublisher, build_app
 from convergence_cluster.dispatch.connections import BrokerAway, Names, connect
 from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
@@ -28,6 +31,8 @@ from convergence_cluster.storage.studies import Studies, StudyState
 from convergence_cluster.storage.submissions import CANCEL, Submissions
 
 log = structlog.get_logger()
+
+Guard: TypeAlias = Callable[[Coordinator], AbstractContextManager[None]]
 
 _INTAKE_S = 0.5
 _SHOW_S = 1.0
@@ -52,6 +57,8 @@ class ClusterCoordinator:
         self._stopping = threading.Event()
         self.on_turn: Callable[[Term | None], None] = lambda _: None
         """Called after every turn of the loop, with what is at work while this coordinator leads."""
+        self.guard: Guard = unguarded
+        """Entered while a study is at work."""
 
     def stop(self) -> None:
         """Send nothing more and return from `run`. From any thread."""
@@ -106,6 +113,7 @@ class ClusterCoordinator:
             settings=self._settings,
             environ=self._environ,
             clock=self._clock,
+            guard=self.guard,
         )
 
 
@@ -122,8 +130,12 @@ class Term:
         settings: Settings,
         environ: Mapping[str, str],
         clock: Clock,
+        guard: Guard,
     ) -> None:
         self.dispatcher = dispatcher
+        self.n_alive: dict[StudyId, int] = {}
+        """Configurations still in the race, of each study at work."""
+        self._guard = guard
         self.seats: dict[StudyId, Seat] = {}
         self._database = database
         self._studies = Studies(database)
@@ -222,8 +234,8 @@ class Term:
                     bound=bound,
                     holder=me(),
                     open_executor=seat.open_executor,
-                    listener=lambda progress: self._shown.update({study: dump_progress(progress)}),
-                    guard=unguarded,
+                    listener=lambda progress: self._note(study, progress),
+                    guard=self._guard,
                     is_under_way=lambda key: seat.queue is not None and seat.queue.carries(key),
                     is_shared=True,
                     is_resumed=record.state is StudyState.RUNNING,
@@ -245,16 +257,28 @@ class Term:
             if sitting is not None:
                 self._end(seat, sitting)
 
+    def count_studies(self) -> dict[str, int]:
+        """Return how many studies of the cluster are in each state."""
+        return self._submissions.counts()
+
+    def _note(self, study: StudyId, progress: Progress) -> None:
+        self._shown[study] = dump_progress(progress)
+        self.n_alive[study] = progress.recommendation.n_alive
+
     def _end(self, seat: Seat, sitting: Sitting) -> None:
-        del self.seats[seat.study]
+        self._stand_up(seat)
         if seat.is_cancelled:
             self._studies.set_state(seat.study, StudyState.CANCELLED, now_s=self._clock.now_s())
         elif sitting.last_error is not None:
             self._shown[seat.study] = dump_failure(f"the API refuses every further call: {sitting.last_error}")
         log.info("study.ended", study=seat.study)
 
-    def _fail(self, seat: Seat, message: str) -> None:
+    def _stand_up(self, seat: Seat) -> None:
         del self.seats[seat.study]
+        self.n_alive.pop(seat.study, None)
+
+    def _fail(self, seat: Seat, message: str) -> None:
+        self._stand_up(seat)
         with suppress(ConvergenceError):
             seat.leave()
         if seat.queue is not None:

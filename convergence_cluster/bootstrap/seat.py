@@ -1,8 +1,10 @@
 """A study at the coordinator of a cluster: its sitting, its queue, and the money of calls that went astray."""
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -18,9 +20,12 @@ from convergence_cluster.domain.journal import LedgerEntry
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.portable import pack
+from convergence_cluster.spec.schema_api import Rate
 from convergence_cluster.storage.studies import StudyRecord
 
 log = structlog.get_logger()
+
+_S_PER_MINUTE = 60.0
 
 
 @contextmanager
@@ -39,6 +44,9 @@ class Seat:
         self.sitting: StudySitting | None = None
         self.queue: StudyQueue | None = None
         self.is_cancelled = False
+        self.account = ""
+        """Whose limits the study's calls are under: studies of one account share them."""
+        self._rate = Rate()
         self._record = record
         self._token = token
         self._clock = clock
@@ -48,6 +56,9 @@ class Seat:
 
     def open_executor(self, study: LoadedStudy, budget: Budget) -> StudyQueue:
         """Return the study's queue, which has taken over what an earlier coordinator sent."""
+        api = study.spec.api
+        self.account = " ".join([urlsplit(api.endpoint or "").netloc, *api.auth.environment_names()])
+        self._rate = api.rate
         document = pack(study)
         content = json.dumps(document)
         self.queue = StudyQueue(
@@ -66,6 +77,21 @@ class Seat:
         )
         self._on_queue(self.queue)
         return self.queue
+
+    @property
+    def n_wanted(self) -> int:
+        """Count the calls that the study could have on the wire now; its budget has room for them."""
+        queue = self.queue
+        return 0 if queue is None else min(queue.parallelism, queue.n_under_way + len(queue.waiting))
+
+    @property
+    def max_slots(self) -> float:
+        """Return how many calls on the wire the provider's stated limits can keep busy."""
+        rate, mean_s = self._rate, self.queue.mean_s if self.queue is not None else None
+        by_pace = (
+            math.inf if rate.rpm is None or mean_s is None else max(1.0, math.ceil(rate.rpm / _S_PER_MINUTE * mean_s))
+        )
+        return min(rate.concurrency or math.inf, by_pace)
 
     def begin(self, sitting: StudySitting) -> Sitting | None:
         """Bring the study to where its journal ends and begin its first round; return what came of it if it ends."""

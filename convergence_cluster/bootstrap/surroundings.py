@@ -68,6 +68,11 @@ class ClusterSurroundings:
         store = self._store
         return None if store is None else lambda: store
 
+    def circuits(self) -> dict[tuple[str, str], bool]:
+        """Return of every host and model that was called whether it is left alone now. From any thread."""
+        found = [(host, breakers.states()) for host, breakers in list(self._breakers.items())]
+        return {(host, model): is_open for host, states in found for model, is_open in states.items()}
+
     def _host(self, study: LoadedStudy) -> str:
         api = study.spec.api
         url = api.endpoint or next((model.endpoint for model in (api.models or {}).values()), "")

@@ -71,6 +71,8 @@ class WorkerRuntime:
         self.holds = Holds(
             board, clock=clock, lease_s=settings.lease_s, worker=self.worker, n_slots=settings.concurrency
         )
+        self.watching: Callable[[RunCall], RunCall] = lambda run: run
+        """Wraps what runs a call."""
         self._open_surroundings = open_surroundings
         self._around: Surroundings | None = None
         self.pulse = Pulse(Heartbeat(settings.heartbeat_path, clock=clock), clock=clock)
@@ -155,7 +157,7 @@ class WorkerRuntime:
 
     async def _run_calls(self, task: Task, hold: Hold) -> None:
         try:
-            run = await self._runner(task.digest)
+            run = self.watching(await self._runner(task.digest))
         except (ConvergenceError, OSError) as error:
             self._give_back(task, error)
             return

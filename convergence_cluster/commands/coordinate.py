@@ -5,10 +5,12 @@ import os
 import signal
 from pathlib import Path
 
-from convergence_cluster.bootstrap.cluster import ClusterCoordinator
+from convergence_cluster.bootstrap.cluster import ClusterCoordinator, Term
 from convergence_cluster.bootstrap.environment import read_environment
-from convergence_cluster.domain.clock import SystemClock
-from convergence_cluster.settings import read_settings
+from convergence_cluster.bootstrap.measuring import ClusterMeasures
+from convergence_cluster.domain.clock import Clock, SystemClock
+from convergence_cluster.metrics import COORDINATOR, decision_histogram, new_registry, serve_metrics
+from convergence_cluster.settings import Settings, read_settings
 from convergence_cluster.telemetry import Heartbeat, configure_logging, redactor, secrets_of
 
 
@@ -27,8 +29,24 @@ def run(options: argparse.Namespace) -> int:
     clock = SystemClock()
     coordinator = ClusterCoordinator(settings, environ=environ, clock=clock)
     heartbeat = Heartbeat(settings.heartbeat_path, clock=clock)
-    coordinator.on_turn = lambda _: heartbeat.beat()
+    measures = _measure(coordinator, settings, clock) if settings.metrics_port else None
+
+    def turn(term: Term | None) -> None:
+        heartbeat.beat()
+        if measures is not None:
+            measures.turn(term)
+
+    coordinator.on_turn = turn
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: coordinator.stop())
     coordinator.run()
     return 0
+
+
+def _measure(coordinator: ClusterCoordinator, settings: Settings, clock: Clock) -> ClusterMeasures:
+    measures = ClusterMeasures(clock=clock)
+    registry = new_registry(COORDINATOR, lambda: measures.values)
+    measures.on_decided = decision_histogram(registry).observe
+    coordinator.guard = measures.watching
+    serve_metrics(registry, host=settings.metrics_host, port=settings.metrics_port)
+    return measures

@@ -90,6 +90,7 @@ def _machine_lines(place: Place) -> list[str]:
     odd = [f"{each.name} {_oddity(each)}" for each in state.running if _oddity(each)]
     lines = [
         f"flower    {state.flower_url}   user {USER}   password {kept.flower_password}",
+        f"metrics   {state.metrics_url}   workers' in {place.folder / 'prometheus.json'}",
         f"files     {place.folder}",
     ]
     return [*lines, f"trouble   {'; '.join(odd)} (see make logs)"] if odd else lines

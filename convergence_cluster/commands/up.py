@@ -77,6 +77,7 @@ def _summary(place: Place, state: State, *, is_new: bool) -> str:
             f"the cluster {how}: a coordinator and {_count(state.n_workers)}, {slots} calls at once",
             f"  redis    127.0.0.1:{kept.redis_port}",
             f"  flower   {state.flower_url}   user {USER}   password {kept.flower_password}",
+            f"  metrics  {state.metrics_url}",
             f"  files    {place.folder}",
             "",
             "  make submit STUDY=configs/quickstart.yaml    run a study on it",

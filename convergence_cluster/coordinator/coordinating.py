@@ -57,6 +57,8 @@ class Coordinator:
         self.block_index: dict[CallKey, int] = {}
         """Which decision, from 0, asked for a call."""
         self.last_error: str | None = None
+        self.on_booked: Callable[[Sequence[CallOutcome]], None] = lambda _: None
+        """Called with finished calls once they are durable."""
         self._executor = executor
         self._journal = journal
         self._observer = observer
@@ -314,3 +316,4 @@ class Coordinator:
         self.accounts.book(entries)
         for outcome in finished:
             self.outcomes[outcome.call.key] = outcome
+        self.on_booked(finished)

@@ -37,6 +37,10 @@ class Publisher(Protocol):
         """Return the ids of all tasks that lie in the queue or are in a worker's hands."""
         ...
 
+    def depths(self) -> dict[str, int]:
+        """Return how many tasks wait, by the name of their priority, and how many are in workers' hands."""
+        ...
+
 
 @dataclass(kw_only=True)
 class Dispatcher:
@@ -51,6 +55,7 @@ class Dispatcher:
     queues: dict[StudyId, StudyQueue] = field(default_factory=dict)
     n_workers: int = 0
     n_slots: int = 0
+    n_results: int = 0
     n_lost_leases: int = 0
     n_resent: int = 0
     _taken: list[bytes] = field(default_factory=list)
@@ -86,6 +91,7 @@ class Dispatcher:
             except WireError as error:
                 log.warning("result.refused", reason=str(error))
                 continue
+            self.n_results += len(report.outcomes)
             queue = self.queues.get(report.study)
             if queue is None:
                 log.info("result.dropped", study=report.study, task=report.task, calls=len(report.outcomes))

@@ -36,6 +36,8 @@ class Service:
     """Touched while it is well, where it does so."""
     port: int | None = None
     """Open once it is ready, where it has one and no heartbeat."""
+    metrics_port: int | None = None
+    """Where it answers Prometheus."""
     grace_s: float = 15.0
     """How long it may take to end by itself."""
 

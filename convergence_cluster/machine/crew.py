@@ -10,7 +10,7 @@ from pathlib import Path
 
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.machine.child import Service
-from convergence_cluster.machine.place import Kept, Place
+from convergence_cluster.machine.place import Kept, Place, free_port
 
 _WORKER_GRACE_S = 60.0
 """Calls on the wire finish first; they are paid for."""
@@ -64,12 +64,12 @@ class Crew:
 
     def coordinator(self) -> Service:
         """Return the process that decides."""
-        return self._ours("coordinator", ("coordinate",), CONVERGENCE_METRICS_PORT=str(self.kept.metrics_port))
+        return self._ours("coordinator", ("coordinate",), metrics_port=self.kept.metrics_port)
 
     def worker(self, name: str, *, concurrency: int) -> Service:
         """Return a process that makes calls."""
         words = ("worker", "--name", name, "--concurrency", str(concurrency))
-        return self._ours(name, words, without=_DATABASE_WORDS, grace_s=_WORKER_GRACE_S, CONVERGENCE_METRICS_PORT="0")
+        return self._ours(name, words, without=_DATABASE_WORDS, grace_s=_WORKER_GRACE_S, metrics_port=free_port())
 
     def flower(self) -> Service:
         """Return the process that shows workers and tasks in a browser."""
@@ -98,16 +98,27 @@ class Crew:
         return False
 
     def _ours(
-        self, name: str, words: tuple[str, ...], *, without: tuple[str, ...] = (), grace_s: float = 15.0, **more: str
+        self,
+        name: str,
+        words: tuple[str, ...],
+        *,
+        metrics_port: int,
+        without: tuple[str, ...] = (),
+        grace_s: float = 15.0,
     ) -> Service:
         heartbeat = self.place.heartbeat(name)
-        given = {"CONVERGENCE_HEARTBEAT_FILE": str(heartbeat), **more}
+        given = {
+            "CONVERGENCE_HEARTBEAT_FILE": str(heartbeat),
+            "CONVERGENCE_METRICS_PORT": str(metrics_port),
+            "CONVERGENCE_METRICS_HOST": "127.0.0.1",
+        }
         return Service(
             name=name,
             command=_command(words),
             environ=_without({**self.environ, **self.environment, **given}, without),
             log=self.place.log(name),
             heartbeat=heartbeat,
+            metrics_port=metrics_port,
             grace_s=grace_s,
         )
 

@@ -37,6 +37,7 @@ class Running:
     is_failed: bool
     """It died too often and is not started again."""
     is_ready: bool
+    metrics_port: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,9 +135,11 @@ class Place:
     def tell(self, state: State) -> None:
         """Say how things are."""
         self.write("state.json", json.dumps(asdict(state)))
+        self.write("prometheus.json", json.dumps(_targets(state), indent=1))
 
     def forget(self) -> None:
         """Say that nothing runs any more."""
+        (self.folder / "prometheus.json").unlink(missing_ok=True)
         (self.folder / "state.json").unlink(missing_ok=True)
 
     def write(self, name: str, text: str) -> None:
@@ -153,6 +156,15 @@ class Place:
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+
+def _targets(state: State) -> list[dict[str, Any]]:
+    """Return whom Prometheus may ask, as its `file_sd_configs` reads it."""
+    return [
+        {"targets": [f"127.0.0.1:{each.metrics_port}"], "labels": {"process": each.name}}
+        for each in state.running
+        if each.metrics_port is not None
+    ]
 
 
 def free_port() -> int:

@@ -165,6 +165,7 @@ def _running(child: Child) -> Running:
         n_restarts=child.n_restarts,
         is_failed=child.is_failed,
         is_ready=child.is_ready,
+        metrics_port=child.service.metrics_port,
     )
 
 

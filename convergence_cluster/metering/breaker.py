@@ -72,6 +72,11 @@ class Breaker:
         self._is_probing = False
         shared.follow(self._key, self._hear)
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether the provider is left alone, as far as this process has heard."""
+        return self._open_until_s is not None
+
     async def admit(self) -> str:
         """Return an empty text for a call of a closed circuit, or the token of the one probe of an open one.
 
@@ -192,6 +197,10 @@ class Breakers:
         if name not in self._by_model:
             self._by_model[name] = Breaker(self._shared, f"{self._host}:{name}", self._policy)
         return self._by_model[name]
+
+    def states(self) -> dict[str, bool]:
+        """Return of every model that was called whether its circuit is open; `-` where a call names none."""
+        return {model: breaker.is_open for model, breaker in list(self._by_model.items())}
 
 
 class Guarded:

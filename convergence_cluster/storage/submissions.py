@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import StudyId
@@ -44,6 +44,17 @@ class Submissions:
                 Submission(study=StudyId(row.id), state=StudyState(row.state), request=row.request)
                 for row in connection.execute(query)
             )
+
+    def counts(self) -> dict[str, int]:
+        """Return how many studies of the cluster are in each state, those with none included."""
+        query = (
+            select(studies.c.state, func.count())
+            .where(studies.c.owner == self._owner, studies.c.placement == Placement.CLUSTER.value)
+            .group_by(studies.c.state)
+        )
+        with self._database.read() as connection:
+            found = {state: int(n) for state, n in connection.execute(query)}
+        return {state.value: found.get(state.value, 0) for state in StudyState}
 
     def queue(self, study: str, *, spec_json: str | None = None, now_s: float) -> None:
         """Let the coordinator take up a study again, where given with the budget and pace of another `spec_json`.
