@@ -12,7 +12,7 @@ _LOGINS = ("FLOWER_BASIC_AUTH", "FLOWER_AUTH")
 _OPTIONS = {
     "FLOWER_READ_ONLY": "true",
     "FLOWER_PURGE_OFFLINE_WORKERS": "60",
-    "FLOWER_TASKS_COLUMNS": "args,state,worker,received,started,runtime,uuid",
+    "FLOWER_TASKS_COLUMNS": "uuid,args,state,worker,received,runtime",
     "FLOWER_MAX_TASKS": "10000",
 }
 """A `FLOWER_...` variable that is set already wins."""

@@ -22,6 +22,7 @@ MAX_BYTES: Final = 1_000_000
 """Of one task."""
 MAX_CALLS: Final = 100
 """In one task."""
+_SHOWN_ARMS = 3
 _APART = frozenset({"call", "kind", "usage"})
 _DEFAULTS: Final = {
     field.name: {} if field.default is MISSING else field.default
@@ -50,9 +51,11 @@ class Task:
     calls: tuple[Call, ...]
 
     def summary(self) -> str:
-        """Return what may be shown of it to everybody."""
-        arms = ",".join(dict.fromkeys(str(call.arm) for call in self.calls))
-        return f"study={self.study} arm={arms} calls={len(self.calls)} attempt={self.attempt}"
+        """Return what may be shown of it to everybody; Flower cuts off what is longer than some 45 characters."""
+        arms = list(dict.fromkeys(str(call.arm) for call in self.calls))
+        more = f"+{len(arms) - _SHOWN_ARMS}" if len(arms) > _SHOWN_ARMS else ""
+        shown = ",".join(arms[:_SHOWN_ARMS]) + more
+        return f"arm={shown} attempt={self.attempt} calls={len(self.calls)} study={self.study}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -197,7 +197,7 @@ def test_flower_does_nothing_to_the_cluster(machine: Machine) -> None:
 
 def test_flower_lists_tasks_by_study_arm_and_attempt(machine: Machine, study: str, page: Page) -> None:
     page.goto(f"{machine.state.flower_url}/tasks")
-    page.wait_for_selector(f"text=/study={study} arm=\\d+.* calls=\\d+ attempt=1/")
+    page.wait_for_selector(f"text=/arm=\\d+\\S* attempt=1 calls=\\d+ study={study}/")
     shot(page, "tasks")
 
     text = page.inner_text("body")
@@ -220,8 +220,8 @@ def test_flower_shows_workers_with_their_queues(machine: Machine, study: str, pa
 
 def test_flower_shows_no_prompt_and_no_key(machine: Machine, study: str, page: Page) -> None:
     page.goto(f"{machine.state.flower_url}/tasks")
-    page.wait_for_selector(f"text=/study={study}/")
-    page.click("tbody tr a >> nth=0")
+    page.wait_for_selector("tbody a[href*='/task/']")
+    page.click("tbody a[href*='/task/'] >> nth=0")
     page.wait_for_load_state("networkidle")
     shot(page, "task")
     everything = page.content() + fetch(f"{machine.state.flower_url}/api/tasks", login=login(machine))

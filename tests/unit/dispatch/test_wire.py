@@ -134,4 +134,10 @@ def test_a_report_that_is_not_ours_is_refused(text: bytes) -> None:
 def test_what_everybody_may_see_of_a_task_holds_no_configuration() -> None:
     shown = task(call(3, 1), call(4, 1)).summary()
 
-    assert shown == f"study={STUDY} arm=3,4 calls=2 attempt=2"
+    assert shown == f"arm=3,4 attempt=2 calls=2 study={STUDY}"
+
+
+def test_what_everybody_may_see_of_a_task_stays_short() -> None:
+    shown = task(*(call(arm, 1) for arm in range(1, 21))).summary()
+
+    assert shown == f"arm=1,2,3+17 attempt=2 calls=20 study={STUDY}"
