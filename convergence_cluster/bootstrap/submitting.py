@@ -9,6 +9,7 @@ from pathlib import Path
 from convergence_cluster.bootstrap.continuing import current_study
 from convergence_cluster.bootstrap.control import Control
 from convergence_cluster.bootstrap.housekeeping import Progress
+from convergence_cluster.bootstrap.leadership import current_leader
 from convergence_cluster.bootstrap.progress_text import parse_failure, parse_progress
 from convergence_cluster.bootstrap.recording import create_record, with_study
 from convergence_cluster.bootstrap.runner import cost_bound
@@ -101,6 +102,11 @@ class ClusterClient:
                 if record.placement is Placement.CLUSTER:
                     return record.id
             raise NotFound(f"No study was submitted to a cluster in {database.name}; see `convergence submit --help`.")
+
+    def leader(self) -> str | None:
+        """Return who coordinates the cluster now, or None where nobody does."""
+        with self._database() as database:
+            return current_leader(database, queue=self._settings.queue, now_s=self._clock.now_s())
 
     def follow(self, study: StudyId, *, listener: Callable[[Progress], None]) -> Sitting:
         """Show a study's progress until it ends; return its answer.

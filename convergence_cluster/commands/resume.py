@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 
 from convergence_cluster.commands.running import cluster_client, configure_view, open_control, show
+from convergence_cluster.commands.watch import follow
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,5 +23,5 @@ def run(options: argparse.Namespace) -> int:
     client = cluster_client()
     study = None if client is None else client.resume(options.id)
     if client is not None and study is not None:
-        return show(options, partial(client.follow, study))
+        return follow(options, client, study)
     return show(options, partial(open_control(options).resume, options.id))

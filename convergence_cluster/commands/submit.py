@@ -1,12 +1,12 @@
 """`convergence submit FILE`: run a study where it belongs."""
 
 import argparse
-from functools import partial
 
 from convergence_cluster.bootstrap.submitting import without_cache
 from convergence_cluster.commands import optimize
 from convergence_cluster.commands.optimize import load
-from convergence_cluster.commands.running import cluster_client, show
+from convergence_cluster.commands.running import cluster_client
+from convergence_cluster.commands.watch import follow
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.storage.studies import Priority
 
@@ -39,4 +39,4 @@ def run(options: argparse.Namespace) -> int:
     if options.detach:
         print(submitted)
         return 0
-    return show(options, partial(client.follow, submitted))
+    return follow(options, client, submitted)

@@ -83,15 +83,21 @@ def end(place: Place, *, is_now: bool, say: Callable[[str], None]) -> bool:
     os.kill(state.pid, signal.SIGTERM)
     if is_now:
         os.kill(state.pid, signal.SIGTERM)
-    told = ""
+    alive = _names_alive(state)
+    say(f"ending {', '.join(alive)}; calls on the wire finish first")
     while process_identity(state.pid) == state.identity:
         now = place.state()
-        left = ", ".join(each.name for each in now.running if each.pid is not None) if now is not None else ""
-        if left != told and left:
-            say(f"ending: {left}")
-        told = left
+        left = alive if now is None else _names_alive(now)
+        for name in alive:
+            if name not in left:
+                say(f"  {name} has ended")
+        alive = left
         time.sleep(_POLL_S)
     return True
+
+
+def _names_alive(state: State) -> list[str]:
+    return [each.name for each in state.running if each.pid is not None]
 
 
 def _spawn(place: Place, environ: Mapping[str, str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":

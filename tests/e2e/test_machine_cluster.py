@@ -173,16 +173,40 @@ def test_heartbeats_are_fresh_and_a_probe_says_so(machine: Machine, tmp_path: Pa
     assert machine.folder.run("probe", str(tmp_path / "none")).code == 1
 
 
-def test_a_killed_supervisor_is_noticed_and_what_it_left_is_ended(tmp_path: Path, server: Server) -> None:
+def test_ctrl_c_ends_the_watching_and_not_the_study(machine: Machine, server: Server) -> None:
+    machine.folder.write(small(server, calls=2_000))
+    log = machine.folder.path / "submit.txt"
+    process = machine.folder.start("submit", "study.yaml", "--new", "--no-cache", log=log)
+    wait_until(lambda: "alive" in log.read_text(), timeout_s=60)
+    study = log.read_text().split()[0]
+
+    process.send_signal(signal.SIGINT)
+    code = process.wait(30)
+    state = machine.folder.books(study=study).state
+    cancelled = machine.folder.run("cancel", study)
+
+    assert code == 130
+    assert f"{study} is on the cluster" in log.read_text()
+    assert f"{study} goes on; see it: convergence watch {study}" in log.read_text()
+    assert state == "running"
+    assert cancelled.code == 0, cancelled.err
+
+
+def test_a_killed_supervisor_is_noticed_and_its_cluster_begun_anew_with_its_studies(
+    tmp_path: Path, server: Server
+) -> None:
     with machine_cluster(tmp_path, "--workers", "1") as machine:
-        machine.folder.write(small(server))
+        machine.folder.write(small(server, calls=300))
+        study = machine.folder.run("submit", "study.yaml", "--detach", "--no-cache").out.strip()
+        wait_until(lambda: len(machine.folder.books(study=study).calls) > 20)
         left = list(machine.running.values())
         os.kill(machine.state.pid, signal.SIGKILL)
         wait_until(lambda: process_identity(machine.state.pid) != machine.state.identity)
 
         refused = machine.folder.run("submit", "study.yaml", "-q")
         again = machine.folder.run("up")
-        done = machine.folder.run("submit", "study.yaml", "-q")
+        watched = machine.folder.run("watch", study, "-q")
+        books = machine.folder.books(study=study)
         ended = machine.folder.run("down")
         down_again = machine.folder.run("down")
 
@@ -191,8 +215,11 @@ def test_a_killed_supervisor_is_noticed_and_what_it_left_is_ended(tmp_path: Path
         assert again.code == 0, again.err
         assert "ending what a killed supervisor left: redis, coordinator, worker-1, flower" in again.out
         assert [each.name for each in left if is_alive(each)] == []
-        assert done.code == 0, done.err
+        assert watched.code == 0, watched.err + machine.logs()
+        assert (books.state, books.reason) == ("finished", "budget_calls")
+        assert books.n_attempts <= 300
         assert ended.code == 0, ended.err
+        assert "worker-1 has ended" in ended.out
         assert machine.place.state() is None
         assert "no cluster runs here" in down_again.out
 
