@@ -12,7 +12,7 @@ for name in {extras!r}:
 import {module}
 """
 EXTRAS = ("celery", "flower", "prometheus_client", "psycopg", "redis")
-MODULES = ("api", "cli")
+MODULES = ("api", "cli", *(f"commands.{name}" for name in ("submit", "status", "watch", "info", "up", "down", "probe")))
 
 
 @pytest.mark.parametrize("module", MODULES)
