@@ -15,6 +15,8 @@ from convergence_cluster.machine.place import Kept, Place, free_port
 _WORKER_GRACE_S = 60.0
 """Calls on the wire finish first; they are paid for."""
 _REDIS_ANSWERS_S = 1.0
+_PLAIN = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ", "USER"})
+_PREFIXES = ("CONVERGENCE_", "FLOWER_", "LC_", "LD_", "PYTHON", "SSL_")
 _DATABASE_WORDS = ("CONVERGENCE_DATABASE_URL",)
 """Workers are not given them."""
 
@@ -60,7 +62,8 @@ class Crew:
         }
         self.place.write("redis.conf", "".join(f"{name} {value}\n" for name, value in settings.items()))
         command = (redis_binary(), str(self.place.redis_settings))
-        return Service(name="redis", command=command, environ=self.environ, log=self.place.log("redis"))
+        environ = _without(_keyless(self.environ), _DATABASE_WORDS)
+        return Service(name="redis", command=command, environ=environ, log=self.place.log("redis"))
 
     def coordinator(self) -> Service:
         """Return the process that decides."""
@@ -74,7 +77,8 @@ class Crew:
     def flower(self) -> Service:
         """Return the process that shows workers and tasks in a browser."""
         words = ("flower", "--address", "127.0.0.1", "--port", str(self.kept.flower_port))
-        environ = {**self.environ, **self.environment, "CONVERGENCE_FLOWER_PASSWORD": self.kept.flower_password}
+        password = {"CONVERGENCE_FLOWER_PASSWORD": self.kept.flower_password}
+        environ = {**_keyless(self.environ), **self.environment, **password}
         return Service(
             name="flower",
             command=_command(words),
@@ -125,6 +129,11 @@ class Crew:
 
 def _command(words: tuple[str, ...]) -> tuple[str, ...]:
     return (sys.executable, "-m", "convergence_cluster.cli", *words)
+
+
+def _keyless(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what a process needs that makes no calls: no keys of APIs among it."""
+    return {name: value for name, value in environ.items() if name in _PLAIN or name.startswith(_PREFIXES)}
 
 
 def _without(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:

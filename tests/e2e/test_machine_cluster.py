@@ -91,15 +91,15 @@ def test_redis_keeps_what_it_is_given(machine: Machine) -> None:
     assert kept["maxmemory-policy"] == "noeviction"
 
 
-def test_workers_have_the_keys_and_no_way_to_the_database(machine: Machine) -> None:
-    environ = Path(f"/proc/{machine.running['worker-1'].pid}/environ")
-    if not environ.exists():
+def test_workers_have_the_keys_and_no_way_to_the_database_and_flower_neither(machine: Machine) -> None:
+    if not Path("/proc/self/environ").exists():
         pytest.skip("no /proc")
+    worker, flower = (Path(f"/proc/{machine.running[name].pid}/environ").read_text() for name in ("worker-1", "flower"))
 
-    variables = environ.read_text()
-
-    assert "A_PROVIDERS_KEY=key-from-the-env-file" in variables
-    assert "CONVERGENCE_DATABASE_URL" not in variables
+    assert "A_PROVIDERS_KEY=key-from-the-env-file" in worker
+    assert "key-from-the-env-file" not in flower
+    for variables in (worker, flower):
+        assert "CONVERGENCE_DATABASE_URL" not in variables
 
 
 def test_up_twice_changes_nothing(machine: Machine) -> None:
