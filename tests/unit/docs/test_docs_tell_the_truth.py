@@ -234,6 +234,9 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "not distinguishable",
         "--fail-if: the answer has no",
         "the results cannot be written to",
+        "does not run any more, and was not ended",
+        "nobody coordinates the cluster now; it waits for: convergence coordinate",
+        "dies again and again; the last it wrote:",
     ],
 )
 def test_a_message_that_troubleshooting_quotes_is_printed_by_the_code(words: str) -> None:
