@@ -1,6 +1,7 @@
 """`convergence status [STUDY]`: the cluster, if there is one, and the studies in the database."""
 
 import argparse
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import import_module
@@ -17,6 +18,8 @@ from convergence_cluster.machine.control import living_state, place_in
 from convergence_cluster.machine.place import USER, Place, Running
 from convergence_cluster.settings import Settings
 
+_PIPED_WIDTH = 200
+"""A table that goes elsewhere than to a terminal is not folded."""
 _HEADINGS: Mapping[str, Literal["left", "right"]] = {
     "study": "left",
     "runs": "left",
@@ -51,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         table.add_column(heading, justify=side, no_wrap=heading != "state", overflow="fold")
     for each in listed:
         table.add_row(*_row(each))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH).print(table)
     return 0
 
 

@@ -73,7 +73,7 @@ def test_piped_output_has_no_escape_codes_and_ends_with_the_answer(folder: Folde
     assert ESCAPE not in found.out + found.err + status.out
     assert "Best config:" in found.out
     assert found.out.splitlines()[-1].split() == ["Results", "in:", "results"]
-    assert re.search(r"crash-test-[0-9a-f]{4}\s+finished\s+budget_calls\s+80\s", status.out)
+    assert re.search(r"crash-test-[0-9a-f]{4}\s+here\s+finished, budget_calls\s+80\s", status.out)
 
 
 def test_a_terminal_shows_the_study_live_and_is_left_clean(folder: Folder, server: Server) -> None:
