@@ -54,7 +54,8 @@ $(VENV)/.prometheus: $(VENV)/.dev tools/prometheus
 
 test: $(VENV)/.browser $(VENV)/.prometheus ## Run all the tests
 	@browser=$$PWD/$(VENV)/browser/chromium; [ ! -x "$$browser" ] || export CONVERGENCE_TEST_BROWSER=$$browser; \
-	  $(BIN)/python -m pytest -n 2 $(ARGS)
+	  { $(BIN)/python -m pytest -n 2 -m "not alone" $(ARGS) || [ $$? -eq 5 ]; } && \
+	  { $(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]; }
 
 check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 	@$(BIN)/ruff check .

@@ -74,6 +74,7 @@ def exchange(folder: Path, *, is_trusted: bool, n_calls: int = 1) -> list[Reply]
     return asyncio.run(act())
 
 
+@pytest.mark.alone
 def test_the_handshake_is_no_part_of_the_latency(tmp_path: Path) -> None:
     replies = exchange(tmp_path, is_trusted=True, n_calls=3)
 

@@ -23,6 +23,8 @@ from convergence_cluster.trials.protocols import Provider
 from convergence_cluster.trials.running import TrialPlan, TrialRunner
 from tests.unit.providers.fakes import MemoryTransport
 
+pytestmark = pytest.mark.alone
+
 MAX_CPU_S = 0.000_10
 N_CALLS = 1_000
 BODY = (

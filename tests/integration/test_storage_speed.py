@@ -17,6 +17,8 @@ from convergence_cluster.storage.leases import Leases
 from convergence_cluster.storage.studies import Studies
 from tests.postgres import postgres_server
 
+pytestmark = pytest.mark.alone
+
 N_CALLS = 100_000
 N_CASES = 40
 

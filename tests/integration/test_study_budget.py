@@ -70,6 +70,7 @@ def test_a_budget_in_usd_holds_with_64_workers_retries_and_faults(folder: Folder
     assert all(row["cost_usd"] >= row["reserved_usd"] for row in lost)
 
 
+@pytest.mark.alone
 def test_a_budget_in_minutes_stops_the_study(folder: Folder, server: Server) -> None:
     study = predecessor_study(server, parallel_workers=2) | {"budget": {"minutes": 0.03, "calls": 100_000}}
     began_s = time.monotonic()

@@ -4,6 +4,8 @@ import pytest
 
 from benchmarks.pace import measure
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize(
     ("n_workers", "n_calls", "max_wall", "max_latency"), [(5, 200, 2.0, 1.1), (100, 1500, 12.0, 1.25)]
