@@ -16,8 +16,6 @@ from tests.cluster_runs import cluster, wait_for_workers
 from tests.prometheus import free_port, prometheus, query
 from tests.study_runs import predecessor_study, serving_llm, wait_until
 
-pytest.importorskip("convergence_cluster.metrics", reason="the processes answer no metrics")
-
 FOLDER = Path(__file__).parents[2] / "observability"
 ONLY_IN_TROUBLE = {"Breakers open"}
 """Panels that show nothing while all is well."""
