@@ -54,8 +54,12 @@ $(VENV)/.prometheus: $(VENV)/.dev tools/prometheus
 
 test: $(VENV)/.browser $(VENV)/.prometheus ## Run all the tests
 	@browser=$$PWD/$(VENV)/browser/chromium; [ ! -x "$$browser" ] || export CONVERGENCE_TEST_BROWSER=$$browser; \
-	  { $(BIN)/python -m pytest -n 2 -m "not alone" $(ARGS) || [ $$? -eq 5 ]; } && \
+	  { $(BIN)/python -m pytest -n 2 -m "not alone and not long" $(ARGS) || [ $$? -eq 5 ]; } && \
 	  { $(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]; }
+
+.PHONY: faults
+faults: $(VENV)/.dev ## Kill, freeze and cut off every part of a cluster, and count what it cost
+	@$(BIN)/python -m pytest -n 2 tests/faults $(ARGS)
 
 check: $(VENV)/.dev ## Lint, check types and import layers, run the unit tests
 	@$(BIN)/ruff check .

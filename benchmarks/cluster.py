@@ -156,9 +156,10 @@ def ours(
         cluster(Path(folder), database_url=postgres.new_database()) as started,
     ):
         quiet = {"CONVERGENCE_LEASE_S": "30", "CONVERGENCE_LOG_LEVEL": "warning"}
-        started.coordinator(**quiet)
+        started.folder = started.folder.with_variables(quiet)
+        started.coordinator()
         for _ in range(n_workers):
-            started.worker(concurrency=n_at_once, **quiet)
+            started.worker(concurrency=n_at_once)
         wait_for_workers(started, n_workers)
         pids = [process.pid for process in started.processes] + [started.broker.pid, postgres.pid]
         study = study_of(server, n_calls=n_calls, n_at_once=n_at_once, algorithm=algorithm)

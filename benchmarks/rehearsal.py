@@ -10,8 +10,6 @@ and the target is scaled alike.
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +30,7 @@ from convergence_cluster.settings import read_settings
 from convergence_cluster.spec.loading import load_study
 from convergence_cluster.storage.studies import Priority
 from tests.cluster_runs import Cluster, cluster
+from tests.processes import Child
 from tests.study_runs import Server, predecessor_study, serving_llm
 
 mpl.use("Agg")
@@ -68,8 +67,8 @@ class Stage:
     lists: Mapping[str, str]
     server: Server
     moments: list[Moment] = field(default_factory=list)
-    workers: list["subprocess.Popen[str]"] = field(default_factory=list)
-    leaving: list["subprocess.Popen[str]"] = field(default_factory=list)
+    workers: list[Child] = field(default_factory=list)
+    leaving: list[Child] = field(default_factory=list)
     began_s: float = field(default_factory=time.monotonic)
     worker_s: float = 0.0
     _seen_s: float | None = None
@@ -83,12 +82,12 @@ class Stage:
         client, now_s = self.started.client(), self.now_s()
         values = {name: float(_length(client, key)) for name, key in self.lists.items()}
         desired = self.choose(now_s, values)
-        self.leaving = [worker for worker in self.leaving if worker.poll() is None]
+        self.leaving = [worker for worker in self.leaving if worker.is_running]
         while len(self.workers) < desired:
             self.workers.append(self.started.worker(concurrency=SLOTS))
         while len(self.workers) > desired:
             leaving = self.workers.pop(0)
-            leaving.send_signal(signal.SIGTERM)
+            leaving.terminate()
             self.leaving.append(leaving)
         actual = len(self.workers) + len(self.leaving)
         if self._seen_s is not None:

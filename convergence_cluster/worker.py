@@ -19,6 +19,7 @@ from convergence_cluster.bootstrap.surroundings import ClusterSurroundings
 from convergence_cluster.bootstrap.traces import TRACE_HEADERS, open_traces
 from convergence_cluster.bootstrap.worker_measuring import WorkerMeasures
 from convergence_cluster.bootstrap.worker_runtime import WorkerRuntime, WorkerSettings
+from convergence_cluster.dispatch.careful_channel import be_careful
 from convergence_cluster.dispatch.celery_app import ARGUMENT, TASK_NAME, build_app, connections_for
 from convergence_cluster.dispatch.connections import BrokerAway, Names, connect, reaching
 from convergence_cluster.dispatch.holding import Holds
@@ -198,6 +199,7 @@ def _open(concurrency: int) -> None:
         serve_metrics(registry, host=settings.metrics_host, port=settings.metrics_port)
     runtime.start()
     _running[:] = [runtime]
+    be_careful(lambda reason: runtime.refuse(reason, None))
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types

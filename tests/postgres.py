@@ -15,7 +15,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "shared_buffers=32MB")
+_FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=32MB")
+_FORGETFUL = ("synchronous_commit=off",)
+"""Faster still, but the last commits do not survive a crash of the server."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +25,15 @@ class PostgresServer:
     """A running server with one superuser and no password."""
 
     port: int
-    pid: int
+    _folder: Path
+    _control: tuple[str, ...]
+    _start: tuple[str, ...]
     _numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def pid(self) -> int:
+        """Return the process of the running server."""
+        return int((self._folder / "data" / "postmaster.pid").read_text().splitlines()[0])
 
     def new_database(self) -> str:
         """Create an empty database and return its URL."""
@@ -35,9 +44,17 @@ class PostgresServer:
             admin.execute(f"CREATE DATABASE {name}".encode())
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        _run([*self._control, "-m", "immediate", "stop"])
+
+    def start(self) -> None:
+        """Start it again after `kill`, with what it had."""
+        _run([*self._control, *self._start])
+
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(*, survives_crashes: bool = False) -> Iterator[PostgresServer]:
     """Run a server until the block ends. Skips where the binaries are missing, but fails in CI."""
     binaries = postgres_binaries()
     if binaries is None:
@@ -48,9 +65,11 @@ def postgres_server() -> Iterator[PostgresServer]:
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     data = str(folder / "data")
     prefix = _unprivileged(folder)
-    control = [*prefix, str(binaries / "pg_ctl"), "-D", data, "-w"]
+    control = (*prefix, str(binaries / "pg_ctl"), "-D", data, "-w")
+    start = ("-l", str(folder / "log"), "-o", f"-h 127.0.0.1 -p {port} -k ''", "start")
     try:
-        settings = [part for setting in _FAST for part in ("-c", setting)]
+        chosen = _FAST if survives_crashes else _FAST + _FORGETFUL
+        settings = [part for setting in chosen for part in ("-c", setting)]
         initdb = [
             str(binaries / "initdb"),
             "-D",
@@ -62,12 +81,12 @@ def postgres_server() -> Iterator[PostgresServer]:
             "--no-sync",
         ]
         _run([*prefix, *initdb, *settings])
-        _run([*control, "-l", str(folder / "log"), "-o", f"-h 127.0.0.1 -p {port} -k ''", "start"])
+        server = PostgresServer(port=port, _folder=folder, _control=control, _start=start)
+        server.start()
         try:
-            pid = int((folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-            yield PostgresServer(port=port, pid=pid)
+            yield server
         finally:
-            _run([*control, "-m", "immediate", "stop"])
+            server.kill()
     finally:
         shutil.rmtree(folder)
 

@@ -121,7 +121,7 @@ def redis_server(
         pytest.skip("redis-server is missing")
     folder = Path(tempfile.mkdtemp(prefix="redis-"))
     server = RedisServer(
-        binary=binary, folder=folder, port=_free_port(), password=password, appendonly=appendonly, options=options
+        binary=binary, folder=folder, port=free_port(), password=password, appendonly=appendonly, options=options
     )
     try:
         server.start()
@@ -131,7 +131,8 @@ def redis_server(
         shutil.rmtree(folder)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -9,7 +9,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,15 @@ from convergence_cluster.storage.encoding import parse_all
 
 ROOT = Path(__file__).parents[1]
 KEPT_VARIABLES = ("PATH", "LANG", "TMPDIR")
+_PRELOADED = (
+    "convergence_cluster.commands.optimize",
+    "convergence_cluster.commands.coordinate",
+    "convergence_cluster.bootstrap.worker_runtime",
+    "celery.bin.worker",
+    "celery.concurrency.thread",
+    "celery.worker.worker",
+    "tests.study_runs",
+)
 
 EVALUATOR = """
 def score_response(result, expected, params, metric=None):
@@ -147,9 +156,13 @@ class Folder:
     path: Path
     environ: Mapping[str, str] = field(default_factory=dict)
 
-    def write(self, study: Mapping[str, Any], name: str = "study.yaml") -> Path:
+    def with_variables(self, variables: Mapping[str, str]) -> "Folder":
+        """Return the same folder with further variables in its environment."""
+        return replace(self, environ={**self.environ, **variables})
+
+    def write(self, study: Mapping[str, Any], name: str = "study.yaml", *, evaluator: str = EVALUATOR) -> Path:
         """Write a study file and the evaluator beside it."""
-        (self.path / "evaluator.py").write_text(EVALUATOR)
+        (self.path / "evaluator.py").write_text(evaluator)
         path = self.path / name
         path.write_text(yaml.safe_dump(dict(study), sort_keys=False))
         return path
@@ -181,19 +194,31 @@ class Folder:
                 start_new_session=True,
             )
 
-    def fork(self, *words: str, out: str = "output.txt", err: str = "output.txt") -> BaseProcess:
-        """Start the command line in a process that has its imports behind it: a tenth of a second instead of two."""
+    def fork(
+        self,
+        *words: str,
+        out: str = "output.txt",
+        err: str = "output.txt",
+        variables: Mapping[str, str] | None = None,
+        before: Callable[[], object] | None = None,
+    ) -> BaseProcess:
+        """Start the command line in a process that has its imports behind it: a tenth of a second instead of two.
+
+        It leads a process group of its own. `before` is called in it first; the server of forks must be able to import
+        it.
+        """
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["convergence_cluster.commands.optimize", "tests.study_runs"])
+        context.set_forkserver_preload(list(_PRELOADED))
         outputs = (self.path / out, self.path / err)
-        process = context.Process(target=_run_here, args=(words, self.path, self.environment({}), *outputs))
+        environ = self.environment(variables)
+        process = context.Process(target=_run_here, args=(words, self.path, environ, outputs, before))
         process.start()
         return process
 
-    def call(self, *words: str) -> Finished:
+    def call(self, *words: str, **variables: str) -> Finished:
         """Run the command line to its end, as `fork` does."""
         files = (self.path / "stdout.txt", self.path / "stderr.txt")
-        process = self.fork(*words, out=files[0].name, err=files[1].name)
+        process = self.fork(*words, out=files[0].name, err=files[1].name, variables=variables)
         process.join(60)
         assert process.exitcode is not None, "it hangs"
         out, err = (file.read_text() for file in files)
@@ -233,7 +258,7 @@ class Folder:
         return {**kept, "HOME": str(self.path), "PYTHONPATH": str(ROOT), **self.environ, **(variables or {})}
 
 
-def wait_until(condition: Callable[[], object], *, timeout_s: float = 30.0) -> None:
+def wait_until(condition: Callable[[], object], *, timeout_s: float = 30.0, every_s: float = 0.01) -> None:
     """Return as soon as a condition holds.
 
     Raises:
@@ -243,20 +268,29 @@ def wait_until(condition: Callable[[], object], *, timeout_s: float = 30.0) -> N
     while not condition():
         if time.monotonic() > give_up_s:
             raise TimeoutError(f"nothing happened within {timeout_s:g} s")
-        time.sleep(0.01)
+        time.sleep(every_s)
 
 
 def _command(words: tuple[str, ...]) -> list[str]:
     return [sys.executable, "-m", "convergence_cluster.cli", *words]
 
 
-def _run_here(words: tuple[str, ...], folder: Path, environ: Mapping[str, str], out: Path, err: Path) -> None:
+def _run_here(
+    words: tuple[str, ...],
+    folder: Path,
+    environ: Mapping[str, str],
+    outputs: tuple[Path, Path],
+    before: Callable[[], object] | None,
+) -> None:
+    os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environ)
-    for number, path in ((1, out), (2, err)):
+    for number, path in enumerate(outputs, start=1):
         with path.open("a") as stream:
             os.dup2(stream.fileno(), number)
+    if before is not None:
+        before()
     sys.exit(main(words))
 
 

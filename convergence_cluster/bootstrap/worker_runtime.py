@@ -122,6 +122,9 @@ class WorkerRuntime:
         owner = f"{self.worker}:{secrets.token_hex(8)}"
         asked_s = self._clock.monotonic_s()
         verdict = self._board.claim(task, owner)
+        if verdict == "stranger":
+            self.refuse(f"nobody submitted study {task.study!r} here", task)
+            return "refused"
         if verdict != "claimed":
             log.info("task.left", reason=verdict)
             return verdict

@@ -7,10 +7,9 @@ from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import StudyId
 from convergence_cluster.metering.budget import Budget
 
-_MAX_ATTEMPTS = 16
-_SHARE = 4
-"""One attempt for so many calls on the wire."""
-_EVERY_S = 0.5
+_MAX_ATTEMPTS = 64
+"""Else one for each call on the wire, for a fault of the API meets all of them."""
+_EVERY_S = 0.25
 
 
 @dataclass(kw_only=True, slots=True)
@@ -45,9 +44,10 @@ class Allowance:
         self.budget.trade(n_from=n_ours, from_usd=self.usd, n_to=n, to_usd=usd)
 
     def tend(self, board: CoordinatorBoard) -> None:
-        """Bring what lies ready to what should; now and then."""
+        """Bring what lies ready to what should; now and then, but near the end at once."""
         now_s = self.clock.monotonic_s()
-        if now_s - self._tended_s < _EVERY_S:
+        is_wanted_back = self.n_reserved > 0 and self._target() == 0
+        if now_s - self._tended_s < _EVERY_S and not is_wanted_back:
             return
         self._tended_s = now_s
         left, was_there = board.grant(self.study, 0, usd=self.usd)
@@ -72,7 +72,7 @@ class Allowance:
         self._release(self.n_reserved)
 
     def _target(self) -> int:
-        target = max(2, min(_MAX_ATTEMPTS, self.parallelism // _SHARE))
+        target = max(2, min(_MAX_ATTEMPTS, self.parallelism))
         n_needed = 2 * (self.parallelism + target)
         remaining = self.budget.remaining
         is_near_end = (remaining.calls is not None and remaining.calls < n_needed) or (

@@ -15,7 +15,6 @@ from kombu.entity import Queue
 
 from convergence_cluster.dispatch.connections import BrokerAway, reaching
 from convergence_cluster.dispatch.wire import Task, encode_task
-from convergence_cluster.domain.identity import Json
 
 TASK_NAME: Final = "convergence.run_calls"
 ARGUMENT: Final = "task"
@@ -135,7 +134,7 @@ class CeleryPublisher:
                         ignore_result=True,
                         headers=dict(self._headers(task)),
                     )
-        except (kombu.exceptions.OperationalError, redis.RedisError, OSError) as error:
+        except (kombu.exceptions.KombuError, redis.RedisError, OSError) as error:
             raise BrokerAway(f"the queue does not answer ({type(error).__name__}: {error})") from error
 
     def depths(self) -> dict[str, int]:
@@ -149,20 +148,22 @@ class CeleryPublisher:
         return {**dict(zip(PRIORITIES, map(int, waiting), strict=True)), "unacked": int(unacked)}
 
     def present(self) -> set[str]:
-        """Return the ids of all tasks that lie in the queue or are in a worker's hands."""
+        """Return the ids of all tasks that lie in the queue.
+
+        What a worker has taken and not begun is not among them: it begins at once, or it has died.
+        """
         with reaching():
             pipe = self._redis.pipeline(transaction=True)
             for name in list_names(self._queue):
                 pipe.lrange(name, 0, -1)
-            pipe.hvals(unacked_name(self._queue))
-            found: list[Iterable[bytes]] = pipe.execute()
-        *lists, unacked = found
-        waiting = [_task_id(json.loads(text)) for texts in lists for text in texts]
-        held = [_task_id(json.loads(text)[0]) for text in unacked]
-        return {task for task in (*waiting, *held) if task is not None}
+            lists: list[Iterable[bytes]] = pipe.execute()
+        found = (_task_id(text) for texts in lists for text in texts)
+        return {task for task in found if task is not None}
 
 
-def _task_id(message: Json) -> str | None:
-    headers = message.get("headers") if isinstance(message, Mapping) else None
-    task = headers.get("id") if isinstance(headers, Mapping) else None
-    return str(task) if task is not None else None
+def _task_id(text: bytes) -> str | None:
+    """Return the id in a message, or None where it is no message: anybody who reaches the queue can write to it."""
+    try:
+        return str(json.loads(text)["headers"]["id"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

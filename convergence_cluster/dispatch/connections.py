@@ -10,7 +10,14 @@ import redis
 import redis.asyncio
 import redis.asyncio.sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import (
+    MasterDownError,
+    NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    TryAgainError,
+)
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
@@ -18,6 +25,9 @@ from convergence_cluster.domain.errors import ConvergenceError, LeaseLost, Trans
 
 SCHEMES = ("redis", "rediss", "sentinel")
 _EXAMPLE = "redis://:PASSWORD@HOST:6379/0, rediss://... with TLS, or sentinel://HOST:26379;sentinel://HOST:26379"
+_PASSING = (OutOfMemoryError, ReadOnlyError, MasterDownError, TryAgainError)
+_PASSING_WORDS = ("OOM ", "LOADING ", "READONLY ", "MASTERDOWN ", "MISCONF ", "BUSY ", "TRYAGAIN ")
+"""In what a script or a pipeline says, the word stands somewhere."""
 _TIMEOUT_S = 10.0
 """Longer than any blocking read of ours."""
 _CONNECT_S = 3.0
@@ -105,8 +115,8 @@ def reaching() -> Iterator[None]:
     except redis.ResponseError as error:
         if "FENCED" in str(error):
             raise LeaseLost from error
-        if str(error).startswith(("OOM", "LOADING", "READONLY", "MASTERDOWN", "MISCONF", "BUSY", "TRYAGAIN")):
-            raise BrokerAway(f"Redis cannot write now: {error}") from error
+        if isinstance(error, _PASSING) or any(word in str(error) for word in _PASSING_WORDS):
+            raise BrokerAway(f"Redis cannot write now ({type(error).__name__}: {error})") from error
         raise
     except (RedisError, OSError) as error:
         raise BrokerAway(f"Redis does not answer ({type(error).__name__}: {error})") from error

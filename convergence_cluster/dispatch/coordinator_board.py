@@ -14,6 +14,8 @@ from convergence_cluster.domain.journal import CallKey
 _GROUP = "coordinator"
 _CONSUMER = "leader"
 _FIELD = b"r"
+_DROPPED_AT_ONCE = 1_000
+"""Lua takes some thousands of arguments."""
 _STUDY_TTL_S = 7 * 86_400
 """Contents of studies that nobody asked for in a week are dropped."""
 
@@ -51,12 +53,13 @@ class CoordinatorBoard:
         self._index = names.key("tasks")
         self._tasks = names.key("task:")
         self._studies = names.key("study:")
+        self._known = names.key("known:")
         self._results = names.key("results")
         self._workers = (names.key("workers"), names.key("slots"))
         self._allowance = names.key("allowance:")
         self._scripts = {
             name: client.register_script(getattr(scripts, name))
-            for name in ("LEAD", "REGISTER", "FORGET", "REVOKE", "INSPECT", "SLOTS", "GRANT")
+            for name in ("LEAD", "REGISTER", "FORGET", "DROP", "REVOKE", "INSPECT", "SLOTS", "GRANT")
         }
 
     def lead(self) -> None:
@@ -70,7 +73,8 @@ class CoordinatorBoard:
         args: list[str | int] = [self._token, study, digest]
         for task in tasks:
             args += [task.id, task.attempt, encode_keys(task.calls)]
-        if not self._run("REGISTER", [self._fence, self._index, self._tasks, self._studies], args):
+        keys = [self._fence, self._index, self._tasks, self._studies, self._known]
+        if not self._run("REGISTER", keys, args):
             with reaching():
                 self._redis.set(f"{self._studies}{digest}", content, ex=_STUDY_TTL_S)
 
@@ -122,12 +126,9 @@ class CoordinatorBoard:
 
     def drop(self, entries: Sequence[bytes], *, tasks: Sequence[str] = ()) -> None:
         """Drop results that are durable elsewhere, and the tasks that they finished."""
-        with reaching():
-            if entries:
-                pipe = self._redis.pipeline(transaction=False)
-                pipe.xack(self._results, _GROUP, *entries)
-                pipe.xdel(self._results, *entries)
-                pipe.execute()
+        for first in range(0, len(entries), _DROPPED_AT_ONCE):
+            some = [entry.decode() for entry in entries[first : first + _DROPPED_AT_ONCE]]
+            self._run("DROP", [self._fence, self._results], [self._token, _GROUP, *some])
         self.forget(tasks)
 
     def workers(self) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class Publisher(Protocol):
         ...
 
     def present(self) -> set[str]:
-        """Return the ids of all tasks that lie in the queue or are in a worker's hands."""
+        """Return the ids of all tasks that lie in the queue."""
         ...
 
     def depths(self) -> dict[str, int]:
@@ -64,6 +64,10 @@ class Dispatcher:
     _unsent: dict[str, tuple[Task, int]] = field(default_factory=dict)
     _turns: dict[int, DeficitRoundRobin] = field(default_factory=dict)
     _reaped_s: float = 0.0
+    _reached_s: float | None = None
+    """When Redis answered last."""
+    _patient_until_s: float = 0.0
+    """Workers could not renew their leases while Redis was away; until then they have time to do so."""
     _counted_s: float = -_SLOTS_S
     _is_drained: bool = False
 
@@ -84,6 +88,7 @@ class Dispatcher:
         if now_s - self._reread_s > _REREAD_S:
             self._reread_s, again = now_s, True
         entries = self.board.receive(timeout_s=timeout_s, limit=_RESULTS_AT_ONCE, again=again)
+        self._note_reached()
         for entry, text in entries:
             self._taken.append(entry)
             try:
@@ -193,7 +198,7 @@ class Dispatcher:
             and task not in present
             and now_s - sent.sent_at_s > self.waiting_s
         )
-        if state == "expired":
+        if state == "expired" and now_s >= self._patient_until_s:
             self.n_lost_leases += 1
             log.warning("lease.lost", study=queue.study, task=task, calls=len(sent.calls))
             queue.give_up(task, was_begun=True, n_extra=found.n_extra)
@@ -203,7 +208,7 @@ class Dispatcher:
             sent.missing_since_s = now_s
         elif state == "missing" and now_s - sent.missing_since_s > self.lease_s:
             log.warning("task.forgotten", study=queue.study, task=task, calls=len(sent.calls))
-            queue.give_up(task, was_begun=True)
+            queue.give_up(task, was_begun=True, is_start=False)
         elif state == "waiting" and now_s - sent.missing_since_s > _REAP_S:
             self._resend(queue, task, now_s)
 
@@ -217,6 +222,12 @@ class Dispatcher:
             self._register(queue, [queue.resend(task, now_s)])
         else:
             del queue.tasks[task]
+
+    def _note_reached(self) -> None:
+        now_s = self.clock.monotonic_s()
+        if self._reached_s is not None and now_s - self._reached_s > self.lease_s / 3:
+            self._patient_until_s = now_s + self.lease_s
+        self._reached_s = now_s
 
     def _count_slots(self) -> None:
         now_s = self.clock.monotonic_s()

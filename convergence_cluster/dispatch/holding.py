@@ -81,6 +81,8 @@ class Holds:
                 self._renew()
             except BrokerAway as error:
                 log.warning("broker.away", reason=str(error))
+            except Exception:  # without this thread the worker would do nothing, and not say why
+                log.exception("leases.broke")
             if self._stopped.wait(self._lease_s / _RENEWALS_PER_LEASE):
                 return
 
@@ -102,7 +104,7 @@ class Holds:
         for hold in holds:
             if hold.task in kept:
                 hold.valid_until_s = asked_s + self._lease_s
-            elif not hold.is_lost:
+            elif not hold.is_lost and hold.task in self._holds:
                 self._lose(hold, "another has it, or it is not wanted any more")
 
     def _lose(self, hold: Hold, reason: str) -> None:

@@ -61,8 +61,11 @@ class Reporter:
             time.sleep(_LINGER_S)
             try:
                 self._hand_in()
-            except BrokerAway as error:
-                log.warning("broker.away", reason=str(error))
+            except Exception as error:  # without this thread nothing would be handed in any more
+                if isinstance(error, BrokerAway):
+                    log.warning("broker.away", reason=str(error))
+                else:
+                    log.exception("reports.broke")
                 if is_last:
                     return
                 time.sleep(_AWAY_S)

@@ -23,10 +23,12 @@ for i = 4, #ARGV, 3 do
   redis.call('HSET', key, 'attempt', ARGV[i + 1], 'calls', ARGV[i + 2], 'study', ARGV[2])
   redis.call('SADD', KEYS[2], ARGV[i])
 end
+redis.call('SET', KEYS[5] .. ARGV[2], 1, 'EX', 604800)
 return redis.call('EXISTS', KEYS[4] .. ARGV[3])
 """
 )
-"""KEYS fence, set of tasks, prefix of tasks, prefix of studies; ARGV token, study, digest, (task, attempt, calls)*.
+"""KEYS fence, set of tasks, prefixes of tasks, of contents and of known studies; ARGV token, study, digest,
+(task, attempt, calls)*. A study is known for a week.
 
 Returns 1 if the study's content is there.
 """
@@ -43,6 +45,15 @@ return n
 """
 )
 """KEYS fence, set of tasks, prefix of tasks; ARGV token, task*."""
+
+DROP: Final = (
+    _FENCE
+    + """
+redis.call('XACK', KEYS[2], ARGV[2], unpack(ARGV, 3))
+return redis.call('XDEL', KEYS[2], unpack(ARGV, 3))
+"""
+)
+"""KEYS fence, stream of results; ARGV token, group, entry*. A coordinator that was replaced drops nothing."""
 
 REVOKE: Final = (
     _FENCE
@@ -65,14 +76,20 @@ CLAIM: Final = (
     _NOW
     + """
 local task = redis.call('HMGET', KEYS[1], 'attempt', 'owner')
-if not task[1] then return 'unknown' end
+if not task[1] then
+  if redis.call('EXISTS', KEYS[2]) == 0 then return 'stranger' end
+  return 'unknown'
+end
 if task[1] ~= ARGV[1] then return 'stale' end
-if task[2] then return 'held' end
+if task[2] and task[2] ~= ARGV[2] then return 'held' end
 redis.call('HSET', KEYS[1], 'owner', ARGV[2], 'until', string.format('%.0f', now + ARGV[3]))
 return 'claimed'
 """
 )
-"""KEYS task; ARGV attempt, owner, lease in microseconds. An attempt is begun once."""
+"""KEYS task, its study among the known ones; ARGV attempt, owner, lease in microseconds.
+
+An attempt is begun once; its owner may ask again, for an answer may have been lost.
+"""
 
 RENEW: Final = (
     _NOW

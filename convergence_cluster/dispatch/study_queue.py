@@ -12,7 +12,10 @@ from convergence_cluster.domain.identity import ArmId, StudyId
 from convergence_cluster.domain.journal import CallKey
 
 MAX_STARTS = 3
-"""A call whose worker died this often is not tried again: it may be what kills them."""
+"""A call whose worker died this often is not tried again: it may be what kills them.
+
+Before its last start it is a suspect: suspects go one at a time, so that none is given up for what another does.
+"""
 _TARGET_TASK_S = 1.0
 """A task carries about this much work, so that messages are few where calls are quick, and one a call elsewhere."""
 _MAX_BATCH = 20
@@ -69,6 +72,7 @@ class StudyQueue:
     token: int
     waiting: deque[Call] = field(default_factory=deque)
     tasks: dict[str, Sent] = field(default_factory=dict)
+    suspects: deque[Call] = field(default_factory=deque)
     lost: list[Lost] = field(default_factory=list)
     late: list[Late] = field(default_factory=list)
     allowance: Allowance | None = None
@@ -80,6 +84,10 @@ class StudyQueue:
     _adopted: dict[CallKey, str] = field(default_factory=dict)
     _starts: Counter[CallKey] = field(default_factory=Counter)
     _booked: set[tuple[str, CallKey]] = field(default_factory=set)
+    _heard: set[tuple[CallKey, float | None]] = field(default_factory=set)
+    """Outcomes that came, by their call and when they were finished: one that comes again changes nothing."""
+    _suspect: CallKey | None = None
+    """The one that was sent last."""
     _number: int = 0
     is_cancelled: bool = False
     is_closed: bool = False
@@ -97,6 +105,8 @@ class StudyQueue:
                 self._under_way[call.key] = task
             elif self._starts[call.key] >= MAX_STARTS:
                 self._inbox.append(_quarantined(call))
+            elif self._starts[call.key] == MAX_STARTS - 1:
+                self.suspects.append(call)
             else:
                 self.waiting.append(call)
 
@@ -109,8 +119,9 @@ class StudyQueue:
     def cancel(self) -> None:
         """Return every call not yet sent as SKIPPED; the dispatcher takes back the sent ones that nobody has begun."""
         self.is_cancelled = True
-        self._inbox += [CallOutcome(call=call, kind=OutcomeKind.SKIPPED) for call in self.waiting]
-        self.waiting.clear()
+        for calls in (self.waiting, self.suspects):
+            self._inbox += [CallOutcome(call=call, kind=OutcomeKind.SKIPPED) for call in calls]
+            calls.clear()
 
     def close(self) -> None:
         """Take part no more. What is under way stays so, for whoever goes on with the study."""
@@ -126,7 +137,8 @@ class StudyQueue:
     @property
     def n_ready(self) -> int:
         """Count the calls that may be sent now."""
-        return max(0, min(len(self.waiting), self.parallelism - len(self._under_way)))
+        n_waiting = len(self.waiting) + self._may_send_suspect
+        return max(0, min(n_waiting, self.parallelism - len(self._under_way)))
 
     @property
     def has_news(self) -> bool:
@@ -146,15 +158,25 @@ class StudyQueue:
 
     def take(self, n: int, now_s: float) -> list[Task]:
         """Turn `n` waiting calls into tasks under way; one that was lost before goes alone."""
+        calls = [self._take_suspect()] if n and self._may_send_suspect else []
+        calls += [self.waiting.popleft() for _ in range(n - len(calls))]
         size = self._batch_size()
         batches: list[list[Call]] = []
-        for _ in range(n):
-            call = self.waiting.popleft()
+        for call in calls:
             is_alone = self._starts[call.key] > 0
             if is_alone or not batches or len(batches[-1]) >= size or self._starts[batches[-1][0].key]:
                 batches.append([])
             batches[-1].append(call)
         return [self._send(batch, now_s) for batch in batches]
+
+    @property
+    def _may_send_suspect(self) -> bool:
+        return bool(self.suspects) and self._suspect not in self._under_way
+
+    def _take_suspect(self) -> Call:
+        call = self.suspects.popleft()
+        self._suspect = call.key
+        return call
 
     def resend(self, task: str, now_s: float) -> Task:
         """Send the rest of a task anew, under another id: no worker has begun it, and no message of it is left."""
@@ -171,15 +193,16 @@ class StudyQueue:
             for call in list(sent.calls.values()):
                 self._give_back(sent, call, n_attempts=0, usd=0.0)
 
-    def give_up(self, task: str, *, was_begun: bool, n_extra: int = 0) -> None:
+    def give_up(self, task: str, *, was_begun: bool, n_extra: int = 0, is_start: bool = True) -> None:
         """Take back the calls of a task whose worker is gone; they may have been paid for if it `was_begun`.
 
         `n_extra`: attempts beyond the calls' first that it took, those of calls that came back included.
+        `is_start`: the worker may have died of it; not so where Redis has forgotten the task.
         """
         sent = self.tasks[task]
         n_more = max(0, n_extra - sent.n_extra)
         for key, call in list(sent.calls.items()):
-            self._starts[key] += was_begun
+            self._starts[key] += was_begun and is_start
             if was_begun:
                 self._booked.add((task, key))
             n_attempts = int(was_begun) * call.n_draws + n_more
@@ -207,6 +230,10 @@ class StudyQueue:
 
     def _deliver(self, task: str, outcome: CallOutcome) -> None:
         key = outcome.call.key
+        if outcome.n_attempts:
+            if (key, outcome.finished_at_s) in self._heard:
+                return
+            self._heard.add((key, outcome.finished_at_s))
         holder = self._under_way.get(key)
         was_booked = (task, key) in self._booked
         if holder is None or (outcome.kind is OutcomeKind.SKIPPED and holder != task):

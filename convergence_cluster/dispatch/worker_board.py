@@ -25,6 +25,7 @@ class WorkerBoard:
         self._tasks = names.key("task:")
         self._results = names.key("results")
         self._studies = names.key("study:")
+        self._known = names.key("known:")
         self._workers = (names.key("workers"), names.key("slots"))
         self._allowance = names.key("allowance:")
         self._dead = names.key("dead")
@@ -34,9 +35,13 @@ class WorkerBoard:
         self._take = client.register_script(scripts.TAKE)
 
     def claim(self, task: Task, owner: str) -> str:
-        """Begin a task for the length of a lease: `claimed`; or `unknown`, `stale`, `held`, and it is not ours."""
+        """Begin a task for the length of a lease: `claimed`; or why it is not to be begun.
+
+        `unknown`: it is over. `stale`, `held`: it was begun. `stranger`: nobody submitted its study here.
+        """
+        keys = [f"{self._tasks}{task.id}", f"{self._known}{task.study}"]
         with reaching():
-            answer = self._claim(keys=[f"{self._tasks}{task.id}"], args=[task.attempt, owner, self._lease_us])
+            answer = self._claim(keys=keys, args=[task.attempt, owner, self._lease_us])
         return _text(answer)
 
     def renew(self, owned: Mapping[str, str]) -> set[str]:

@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import pytest
+import redis
 
+from convergence_cluster.storage.database import open_database
+from tests.cluster_runs import cluster
+from tests.postgres import postgres_server
 from tests.study_runs import Folder, wait_until
 
 SECRET = "canary-Zq7+4f9b2c1d8e-end=="
@@ -135,3 +139,73 @@ def test_a_key_is_not_in_what_a_killed_study_leaves_behind(endpoint: str, tmp_pa
 
     assert log.exists()
     assert places_of_secret(folder) == []
+
+
+class Wiretap:
+    """Everything that clients tell a Redis, written down by a thread."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.heard: list[str] = []
+        self._client = client
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: "MONITORED" in self.heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._client.set("wiretap", "over")
+        self._thread.join(10)
+
+    def _listen(self) -> None:
+        with self._client.monitor() as monitor:  # type: ignore[no-untyped-call]  # redis has no type for it
+            self.heard.append("MONITORED")
+            while not self._is_over.is_set():
+                self.heard.append(monitor.next_command()["command"])
+
+
+def rows_of(url: str) -> bytes:
+    """Every row of every table of a database."""
+    database = open_database(url)
+    try:
+        with database.read() as connection:
+            names = connection.exec_driver_sql(
+                "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+            ).scalars()
+            tables = [connection.exec_driver_sql(f'SELECT * FROM "{name}"').all() for name in list(names)]
+    finally:
+        database.close()
+    assert sum(map(len, tables)) > 100
+    return repr(tables).encode()
+
+
+def test_keys_and_passwords_are_in_no_message_no_row_and_no_log_of_a_cluster(endpoint: str, tmp_path: Path) -> None:
+    """Three secrets: the API's key, which the server throws back; the passwords of Redis and of the database."""
+    redis_password, database_password = "canary-Redis8x71c3", "canary-Pg55e0aa91"
+    with postgres_server() as postgres:
+        url = postgres.new_database().replace("postgres@", f"postgres:{database_password}@")
+        with cluster(tmp_path, database_url=url, password=redis_password) as running:
+            running.folder = running.folder.with_variables({"CONVERGENCE_LOG_LEVEL": "debug"})
+            running.coordinator()
+            running.worker(CANARY_VALUE=SECRET)
+            with running.client() as client, Wiretap(client) as wiretap:
+                submitted = running.submit(study(endpoint, calls=200))
+                running.finish(submitted)
+            done = [running.folder.call(*words) for words in (("status",), ("report", submitted, "-o", "again"))]
+            broken = running.folder.call("status", CONVERGENCE_DATABASE_URL=url.replace("/test_", "/gone_"))
+            kinds = {row["kind"] for row in running.books(submitted).calls.values()}
+
+            forms = (*FORMS, redis_password.encode(), database_password.encode())
+            texts = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+            texts |= {"rows": rows_of(url), "messages": "\n".join(wiretap.heard).encode()}
+            texts["outputs"] = repr([(finished.out, finished.err) for finished in (*done, broken)]).encode()
+
+    assert [finished.code for finished in done] == [0, 0]
+    assert broken.code != 0
+    assert kinds >= {"ok", "failed"}
+    assert b"convergence.run_calls" in texts["messages"]
+    assert b"study.ended" in texts["coordinator-0.log"]
+    assert [name for name, text in texts.items() if any(form in text for form in forms)] == []

@@ -1,32 +1,12 @@
 """Workers of two releases at once. Invariant: one that cannot read a task executes nothing, and no call is lost."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.cluster_runs import Cluster, cluster
+from tests.sabotage import be_of_another_release
 from tests.study_runs import predecessor_study, serving_llm, wait_until
 
 N_CALLS = 16
-OTHER_RELEASE = (
-    "import sys; import convergence_cluster.dispatch.wire as wire; wire.VERSION += 1\n"
-    "from convergence_cluster.cli import main; sys.exit(main(sys.argv[1:]))"
-)
-"""The program as it will be once it writes tasks in another way."""
-
-
-def other_worker(running: Cluster, folder: Path) -> "subprocess.Popen[str]":
-    with (folder / "other.log").open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-c", OTHER_RELEASE, "worker", "--concurrency", "2"],
-            cwd=folder,
-            env=running.folder.environment(),
-            stdout=log,
-            stderr=log,
-            text=True,
-        )
-    running.processes.append(process)
-    return process
 
 
 def n_refused(running: Cluster) -> int:
@@ -39,10 +19,8 @@ def test_a_worker_of_another_release_leaves_every_call_to_the_others(tmp_path: P
         cluster(tmp_path) as running,
     ):
         running.coordinator()
-        other = other_worker(running, tmp_path)
-        study = running.submit(
-            predecessor_study(server, parallel_workers=2) | {"budget": {"calls": N_CALLS}}, "--no-cache"
-        )
+        other = running.worker(concurrency=2, before=be_of_another_release)
+        study = running.submit(predecessor_study(server, parallel_workers=2) | {"budget": {"calls": N_CALLS}})
         wait_until(lambda: n_refused(running) > 0, timeout_s=60)
         assert running.n_calls(study) == 0
 
@@ -52,4 +30,4 @@ def test_a_worker_of_another_release_leaves_every_call_to_the_others(tmp_path: P
 
         assert (books.state, len(books.calls), books.n_attempts) == ("finished", N_CALLS, N_CALLS)
         assert set(server.hits().values()) == {1}
-        assert "came to a release that knows version" in (tmp_path / "other.log").read_text()
+        assert "came to a release that knows version" in running.logs()

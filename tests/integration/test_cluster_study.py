@@ -38,7 +38,7 @@ def test_one_seed_has_one_history_in_process_and_on_any_number_of_workers(
     for _ in range(n_workers):
         running.worker()
 
-    books = running.finish(running.submit(reproducible(server), "--no-cache"))
+    books = running.finish(running.submit(reproducible(server)))
 
     expected = here.books()
     assert books.state == "finished"
@@ -60,7 +60,7 @@ def test_a_study_is_followed_to_its_answer_and_its_files(server: Server, running
 def test_a_cancelled_study_keeps_what_is_finished_and_goes_on_when_resumed(server: Server, running: Cluster) -> None:
     running.worker(concurrency=4)
     endless = predecessor_study(server, parallel_workers=4) | {"budget": {"calls": 2_000}}
-    study = running.submit(endless, "--no-cache")
+    study = running.submit(endless)
     wait_until(lambda: running.n_calls(study) > 20)
 
     assert running.folder.run("cancel", study).code == 0

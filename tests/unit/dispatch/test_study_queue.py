@@ -1,5 +1,6 @@
 """The calls of one study between its coordinator and the workers."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from convergence_cluster.dispatch.coordinator_board import Registration
@@ -134,6 +135,18 @@ def test_a_zombies_answer_after_another_only_costs() -> None:
     assert [(late.was_booked, late.is_accepted) for late in study.late] == [(True, False)]
 
 
+def test_an_answer_that_comes_again_changes_nothing() -> None:
+    study = queue()
+    (task,) = sent(study, 1)
+    once = report(task, answer(task.calls[0]))
+
+    study.deliver(once)
+    study.deliver(once)
+
+    assert len(study.collect(0.0)) == 1
+    assert study.late == []
+
+
 def test_a_skipped_call_of_the_present_task_comes_back_and_of_an_old_one_is_nothing() -> None:
     study = queue()
     (task,) = sent(study, 1)
@@ -150,28 +163,53 @@ def test_a_skipped_call_of_the_present_task_comes_back_and_of_an_old_one_is_noth
     assert study.n_under_way == 1
 
 
-def test_after_a_loss_each_call_travels_alone_and_after_too_many_it_is_given_up() -> None:
+def test_after_a_loss_each_call_travels_alone_and_suspects_one_after_another_until_they_are_given_up() -> None:
     study = queue()
     (task,) = sent(study, 1)
     study.deliver(report(task, answer(task.calls[0], latency_s=0.01), is_done=True))
-    study.submit(calls(5, arm=1))
-    (batch,) = study.take(5, 0.0)
-    assert len(batch.calls) == 5
+    study.submit(calls(3, arm=1))
+    (batch,) = study.take(3, 0.0)
     study.collect(0.0)
-    tasks = [batch]
-    for _ in range(MAX_STARTS):
-        for each in tasks:
-            study.give_up(each.id, was_begun=True)
-        lost, study.lost = study.lost, []
-        study.submit([each.call for each in lost])
-        tasks = study.take(len(study.waiting), 0.0)
-        assert [len(each.calls) for each in tasks] in ([1] * 5, [])
 
-    outcomes = study.collect(0.0)
+    once = lose(study, [batch])
+    twice = lose(study, once)
+    n_ready = study.n_ready
+    thrice = lose(study, twice)
+    study.deliver(report(thrice[0], answer(thrice[0].calls[0]), is_done=True))
+    (last,) = lose(study, [])
+    lose(study, [last])
 
-    assert [outcome.kind for outcome in outcomes] == [OutcomeKind.FAILED] * 5
-    assert all(outcome.n_attempts == 0 for outcome in outcomes)
-    assert "3 workers died with this call" in str(outcomes[0].error)
+    assert [len(tasks) for tasks in (once, twice, thrice)] == [3, 1, 1]
+    assert n_ready == 0
+    first, second, third = study.collect(0.0)
+    assert [outcome.kind for outcome in (first, second, third)] == [
+        OutcomeKind.FAILED,
+        OutcomeKind.OK,
+        OutcomeKind.FAILED,
+    ]
+    assert first.n_attempts == 0
+    assert "3 workers died with this call" in str(first.error)
+
+
+def lose(study: StudyQueue, tasks: Sequence[Task]) -> list[Task]:
+    """Let the workers of some tasks die; return what is sent in their place."""
+    for task in tasks:
+        study.give_up(task.id, was_begun=True)
+    lost, study.lost = study.lost, []
+    study.submit([each.call for each in lost])
+    return study.take(study.n_ready, 0.0)
+
+
+def test_a_task_that_redis_forgot_is_no_start() -> None:
+    study = queue()
+    (task,) = sent(study, 1)
+
+    for _ in range(MAX_STARTS + 1):
+        study.give_up(task.id, was_begun=True, is_start=False)
+        study.submit([study.lost.pop().call])
+        (task,) = study.take(1, 0.0)
+
+    assert study.collect(0.0) == []
 
 
 def test_a_task_nobody_began_is_sent_anew_without_a_start() -> None:
