@@ -160,6 +160,7 @@ class Term:
             self._leadership.check()
             try:
                 self.dispatcher.receive(_RECEIVE_S)
+                self._leadership.check()  # most of a turn is this wait: who is frozen, is frozen here
                 self._work()
                 self.dispatcher.settle()
                 self.dispatcher.reap()

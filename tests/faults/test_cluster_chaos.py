@@ -12,7 +12,6 @@ from tests.cluster_faults import PARALLEL, Toll, check, exhaustive, wait_for_cal
 from tests.cluster_runs import LEASE_S, Cluster, cluster
 from tests.sabotage import deliver_thrice, look_for_messages_after
 
-pytestmark = pytest.mark.long
 FAULTS = ("worker killed", "worker frozen", "coordinator killed", "redis crashed", "redis frozen", "redis flushed")
 
 
