@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cluster_peers import celery_app
+from benchmarks.cluster_peers import celery_app, study_in
 from tests.cluster_runs import Cluster, cluster, wait_for_workers
 from tests.postgres import PostgresServer, postgres_server
 from tests.redis_server import redis_server
@@ -222,6 +222,7 @@ def measure(latency_ms: float, n_calls: int, n_at_once: int, n_workers: int, met
                 ),
                 ("journal file", f"journal:{folder}/journal.log", []),
             ):
+                study_in(storage)  # two processes that create its tables at once get in each other's way
                 each = ["optuna", server.url, str(int(few) // n_workers), half, storage]
                 label = f"Optuna, {n_workers} processes, {name}"
                 rates.append(run_processes(label, server, int(few), [each] * n_workers, others))

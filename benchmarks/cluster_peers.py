@@ -60,15 +60,21 @@ def objective_of(url: str) -> Callable[[optuna.Trial], float]:
     return objective
 
 
+def study_in(storage: str) -> optuna.Study:
+    """Return the study in a storage: none named, a journal file (`journal:PATH`), or a database by URL."""
+    store = None
+    if storage.startswith("journal:"):
+        store = JournalStorage(JournalFileBackend(storage.partition(":")[2]))
+    elif storage:
+        store = RDBStorage(storage)  # type: ignore[assignment]  # the two have no common type
+    sampler = optuna.samplers.RandomSampler()
+    return optuna.create_study(storage=store, study_name="peer", sampler=sampler, load_if_exists=True)
+
+
 def optimize(url: str, n_calls: int, n_at_once: int, storage: str) -> None:
     """Run `study.optimize(n_jobs=...)`, alone or beside other processes on one storage; random sampling costs least."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    stores = {"": lambda: None, "journal": lambda: JournalStorage(JournalFileBackend(storage.partition(":")[2]))}
-    kind = storage.partition(":")[0] if storage else ""
-    store = stores[kind]() if kind in stores else RDBStorage(storage)  # type: ignore[no-untyped-call]  # Optuna's lambda
-    sampler = optuna.samplers.RandomSampler()
-    study = optuna.create_study(storage=store, study_name="peer", sampler=sampler, load_if_exists=True)
-    study.optimize(objective_of(url), n_trials=n_calls, n_jobs=n_at_once)
+    study_in(storage).optimize(objective_of(url), n_trials=n_calls, n_jobs=n_at_once)
 
 
 def main() -> int:
