@@ -16,6 +16,8 @@ from tests.redis_server import RedisServer, redis_server
 from tests.study_runs import EVALUATOR, Books, Folder, wait_until
 
 LEASE_S = 2.0
+PATIENT_S = 20.0
+"""A lease that no slow machine loses, for tests in which nobody dies."""
 QUEUE = "trials"
 
 
@@ -134,12 +136,13 @@ def cluster(
     appendonly: bool = False,
     password: str | None = None,
     options: tuple[str, ...] = (),
+    lease_s: float = LEASE_S,
 ) -> Iterator[Cluster]:
     """Run an empty cluster in a folder: Redis only, so far."""
     with redis_server(appendonly=appendonly, password=password, options=options) as broker:
         environ = {
             "CONVERGENCE_BROKER_URL": broker.url,
-            "CONVERGENCE_LEASE_S": str(LEASE_S),
+            "CONVERGENCE_LEASE_S": str(lease_s),
             "CONVERGENCE_LOG_LEVEL": "info",
         }
         if database_url is not None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster_runs import cluster
+from tests.cluster_runs import PATIENT_S, cluster
 from tests.integration.test_study_judged import KEY, USD_PER_TOKEN, judged_study, judging
 from tests.study_runs import serving_llm
 
 
 def test_scoring_by_a_model_is_the_same_on_workers(tmp_path: Path) -> None:
     with (
-        cluster(tmp_path) as running,
+        cluster(tmp_path, lease_s=PATIENT_S) as running,
         judging() as judge,
         serving_llm("--landscape", "predecessor", "--latency-ms", "10", "--seed", "3") as server,
     ):

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from tests.cluster_runs import cluster
+from tests.cluster_runs import PATIENT_S, cluster
 from tests.study_runs import predecessor_study, serving_llm
 
 
 def test_the_limits_of_a_study_are_those_of_all_workers_together(tmp_path: Path) -> None:
     with (
         serving_llm("--landscape", "predecessor", "--latency-ms", "100", "--seed", "3") as server,
-        cluster(tmp_path) as running,
+        cluster(tmp_path, lease_s=PATIENT_S) as running,
     ):
         running.coordinator()
         for _ in range(2):

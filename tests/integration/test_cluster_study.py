@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cluster_runs import Cluster, cluster
+from tests.cluster_runs import PATIENT_S, Cluster, cluster
 from tests.study_runs import Folder, Server, predecessor_study, serving_llm, wait_until
 
 
@@ -18,7 +18,7 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Cluster]:
-    with cluster(tmp_path) as started:
+    with cluster(tmp_path, lease_s=PATIENT_S) as started:
         started.coordinator()
         yield started
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster_runs import Cluster, cluster
+from tests.cluster_runs import PATIENT_S, Cluster, cluster
 from tests.integration.test_http_tls import CERTIFICATE, KEY
 from tests.redis_server import redis_server
 from tests.study_runs import Folder, predecessor_study, serving_llm
@@ -76,7 +76,7 @@ def test_a_study_runs_over_tls_with_a_password(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["coordinate", "worker"])
 def test_a_wrong_password_is_told_in_one_line_and_not_repeated(tmp_path: Path, command: str) -> None:
-    with cluster(tmp_path) as started, redis_server(password=PASSWORD) as broker:
+    with cluster(tmp_path, lease_s=PATIENT_S) as started, redis_server(password=PASSWORD) as broker:
         url = f"redis://:wrong-password@127.0.0.1:{broker.port}/0"
 
         done = started.folder.run(command, CONVERGENCE_BROKER_URL=url)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cluster_runs import cluster, wait_for_workers
+from tests.cluster_runs import PATIENT_S, cluster, wait_for_workers
 from tests.prometheus import free_port, prometheus, query
 from tests.study_runs import predecessor_study, serving_llm, wait_until
 
@@ -37,7 +37,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder, ports = tmp_path_factory.mktemp("watched"), [free_port(), free_port()]
     with (
         serving_llm("--landscape", "predecessor", "--latency-ms", "100", "--seed", "3") as server,
-        cluster(folder) as running,
+        cluster(folder, lease_s=PATIENT_S) as running,
         prometheus(folder, ports, rules=FOLDER / "alerts.yaml") as address,
     ):
         running.coordinator(CONVERGENCE_METRICS_PORT=str(ports[0]))

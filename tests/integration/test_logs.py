@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cluster_runs import cluster
+from tests.cluster_runs import PATIENT_S, cluster
 from tests.study_runs import predecessor_study, serving_llm
 
 
@@ -15,7 +15,7 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 def test_every_line_of_a_call_names_its_study_arm_and_attempt(tmp_path: Path) -> None:
     with (
         serving_llm("--landscape", "predecessor", "--latency-ms", "10", "--seed", "3") as server,
-        cluster(tmp_path) as running,
+        cluster(tmp_path, lease_s=PATIENT_S) as running,
     ):
         running.coordinator()
         running.worker(CONVERGENCE_LOG_LEVEL="debug")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cluster_runs import cluster
+from tests.cluster_runs import PATIENT_S, cluster
 from tests.study_runs import predecessor_study, serving_llm
 
 
@@ -16,7 +16,7 @@ def test_every_request_of_a_study_on_a_cluster_is_in_one_trace(tmp_path: Path) -
     files = {name: tmp_path / f"{name}.jsonl" for name in ("submit", "coordinator", "worker")}
     with (
         serving_llm("--landscape", "predecessor", "--latency-ms", "20", "--seed", "3") as server,
-        cluster(tmp_path) as running,
+        cluster(tmp_path, lease_s=PATIENT_S) as running,
     ):
         running.coordinator(CONVERGENCE_TRACES=str(files["coordinator"]))
         running.worker(CONVERGENCE_TRACES=str(files["worker"]))
