@@ -28,7 +28,10 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2],
 while n_bytes > tonumber(ARGV[1]) do
   local oldest = redis.call('ZRANGE', KEYS[1], 0, 99)
   if #oldest == 0 then n_bytes = 0 break end
-  for _, key in ipairs(oldest) do drop(key) end
+  for _, key in ipairs(oldest) do
+    if n_bytes <= tonumber(ARGV[1]) then break end
+    drop(key)
+  end
 end
 redis.call('SET', KEYS[2], string.format('%.0f', n_bytes))
 return n_bytes
