@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,12 @@ class Child:
     def is_running(self) -> bool:
         """Say whether it has not ended."""
         return self._poll() is None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Say whether it is stopped."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[0] == "T"
 
     def kill(self) -> None:
         """End it and all of its group as a crash would, and wait for it."""

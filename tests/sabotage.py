@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import kombu.transport.redis
+from sqlalchemy import Connection
 
 from convergence_cluster.dispatch import celery_app, wire
 from convergence_cluster.dispatch.celery_app import CeleryPublisher
@@ -19,7 +20,10 @@ from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
 from convergence_cluster.dispatch.dispatcher import Dispatcher
 from convergence_cluster.dispatch.wire import Report, Task
 from convergence_cluster.dispatch.worker_board import WorkerBoard
+from convergence_cluster.storage import journal
+from convergence_cluster.storage.database import open_database
 from convergence_cluster.storage.journal import StudyJournal
+from convergence_cluster.storage.leases import check_fence
 
 _STEPS: Mapping[str, tuple[type, str]] = {
     "commit": (StudyJournal, "append"),
@@ -130,3 +134,25 @@ def shift_clock(seconds: float) -> None:
 def be_of_another_release() -> None:
     """Let this process be of a release that writes tasks in another way."""
     setattr(wire, "VERSION", wire.VERSION + 1)  # noqa: B010 - a constant to everybody else
+
+
+def freeze_within_transaction(nth: int) -> None:
+    """Let this process freeze at its `nth` transaction of a study, with what it has locked; others may wait 5 s."""
+    be_impatient()
+    original, n_seen = check_fence, 0
+
+    def freeze(connection: Connection, study: str, token: int) -> None:
+        nonlocal n_seen
+        original(connection, study, token)
+        n_seen += 1
+        if n_seen == nth:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    setattr(journal, "check_fence", freeze)  # noqa: B010
+
+
+def be_impatient() -> None:
+    """Wait for other processes' transactions for 5 s at most."""
+    defaults = open_database.__kwdefaults__
+    assert defaults is not None
+    defaults["busy_timeout_s"] = 5.0

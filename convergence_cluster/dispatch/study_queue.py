@@ -184,14 +184,16 @@ class StudyQueue:
         return self._send(list(sent.calls.values()), now_s)
 
     def deliver(self, report: Report) -> None:
-        """Sort the outcomes of a report: answers, calls that come back, and what is too late."""
+        """Sort the outcomes of a report: answers, calls that come back, and what is too late.
+
+        A worker tells of every call, also of those that it did not make: one that is missing at the end was told of in
+        a report that Redis has lost, and may have been paid for.
+        """
         for outcome in report.outcomes:
             self._deliver(report.task, outcome)
         sent = self.tasks.get(report.task)
         if sent is not None and report.is_done:
-            sent.is_done = True
-            for call in list(sent.calls.values()):
-                self._give_back(sent, call, n_attempts=0, usd=0.0)
+            self.give_up(report.task, was_begun=True, is_start=False)
 
     def give_up(self, task: str, *, was_begun: bool, n_extra: int = 0, is_start: bool = True) -> None:
         """Take back the calls of a task whose worker is gone; they may have been paid for if it `was_begun`.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, Executable, Table, create_engine, event, make_url
@@ -91,6 +92,8 @@ class Database:
 def open_database(url: str, *, busy_timeout_s: float = 30.0) -> Database:
     """Open a database, creating the file, its folder and the tables where they do not exist.
 
+    `busy_timeout_s`: how long another process may keep this one from writing.
+
     Raises:
         Conflict: the database was written by a newer release.
         ConvergenceError: the URL is wrong, or the database cannot be reached or written.
@@ -151,11 +154,21 @@ def _engine(url: URL, busy_timeout_s: float) -> Engine:
     try:
         # The ping costs a round trip, and lets a study outlive a restart of the server between two appends.
         arguments = {"connect_timeout": 10, "application_name": "convergence"}
-        return create_engine(url, connect_args=arguments, pool_pre_ping=True)
+        engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
     except ImportError as error:
         raise ConvergenceError(
             "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'"
         ) from error
+    event.listen(engine, "connect", partial(_prepare_postgresql, busy_timeout_s))
+    return engine
+
+
+def _prepare_postgresql(busy_timeout_s: float, connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    """Let the server end the session of a process that froze within a transaction, and free what it locked."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {round(busy_timeout_s * 1000)}")
+    cursor.close()
+    connection.commit()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

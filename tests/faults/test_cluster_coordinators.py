@@ -12,7 +12,7 @@ import pytest
 from tests.cluster_faults import Toll, check, exhaustive, wait_for_calls
 from tests.cluster_runs import Cluster, cluster
 from tests.postgres import PostgresServer, postgres_server
-from tests.sabotage import COORDINATOR_POINTS, die_at, limit_files_to
+from tests.sabotage import COORDINATOR_POINTS, be_impatient, die_at, freeze_within_transaction, limit_files_to
 from tests.study_runs import wait_until
 
 pytestmark = pytest.mark.long
@@ -90,6 +90,25 @@ def test_a_leader_that_froze_writes_nothing_when_it_wakes(served: Cluster, toll:
     leader.resume()
     wait_until(lambda: "coordinator.replaced" in served.logs())
     toll.server.faults(slow=0.0)
+
+    books = served.finish(study)
+
+    check(toll, books)
+    assert leader.is_running
+
+
+def test_a_leader_that_froze_within_a_transaction_keeps_nobody_from_going_on(served: Cluster, toll: Toll) -> None:
+    """The server ends its session, which frees what it has locked; when it wakes it finds that it leads no more."""
+    leader = served.coordinator(before=partial(freeze_within_transaction, 40))
+    served.worker()
+    study = served.submit(exhaustive(toll.server))
+    wait_until(lambda: leader.is_frozen, timeout_s=60)
+    toll.strike(affected=0)
+    n_before = served.n_calls(study)
+    served.coordinator(before=be_impatient)
+    wait_for_calls(served, study, n_before + 50)
+    assert leader.is_frozen
+    leader.resume()
 
     books = served.finish(study)
 

@@ -200,6 +200,18 @@ def lose(study: StudyQueue, tasks: Sequence[Task]) -> list[Task]:
     return study.take(study.n_ready, 0.0)
 
 
+def test_a_call_of_a_finished_task_of_which_nothing_was_told_may_have_been_paid_for() -> None:
+    study = queue()
+    (task,) = sent(study, 1)
+
+    study.deliver(report(task, is_done=True))
+    study.deliver(report(task, answer(task.calls[0])))
+
+    (lost,) = study.lost
+    assert (lost.n_attempts, lost.usd) == (1, 0.5)
+    assert [(late.was_booked, late.is_accepted) for late in study.late] == [(True, False)]
+
+
 def test_a_task_that_redis_forgot_is_no_start() -> None:
     study = queue()
     (task,) = sent(study, 1)
