@@ -4,8 +4,9 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 
 import pytest
 
@@ -24,30 +25,41 @@ def encrypted(port: int, folder: Path) -> Iterator[int]:
     (folder / "ca.pem").write_text(CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem")
-    loop = asyncio.new_event_loop()
+    ports: Queue[int] = Queue()
+    ending: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
+        with suppress(ConnectionError, ssl.SSLError):
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
-        except (ConnectionError, ssl.SSLError):
-            pass
-        finally:
-            writer.close()
+        writer.close()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pump(reader, back), pump(there, writer))
+        try:
+            await asyncio.gather(pump(reader, back), pump(there, writer))
+        finally:
+            back.close()
+            writer.close()
 
-    server = loop.run_until_complete(asyncio.start_server(relay, "127.0.0.1", 0, ssl=context))
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    async def serve() -> None:
+        end = asyncio.Event()
+        ending.append((asyncio.get_running_loop(), end))
+        server = await asyncio.start_server(relay, "127.0.0.1", 0, ssl=context)
+        ports.put(server.sockets[0].getsockname()[1])
+        await end.wait()
+        server.close()
+        await asyncio.sleep(0.1)  # connections that the other side has closed come to their end
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield ports.get(timeout=10.0)
     finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(5)
+        loop, end = ending[0]
+        loop.call_soon_threadsafe(end.set)
+        thread.join(10.0)
 
 
 def test_a_study_runs_over_tls_with_a_password(tmp_path: Path) -> None:
