@@ -50,8 +50,11 @@ class Child:
     def send_signal(self, number: int) -> None:
         """Send a signal to all of its group, if it is still there."""
         if self.is_running:
-            with suppress(ProcessLookupError):
+            try:
                 os.killpg(self.pid, number)
+            except ProcessLookupError:  # it has only just begun, and leads no group yet; or it has ended
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, number)
 
     def wait(self, timeout_s: float) -> int:
         """Return its exit code when it has ended.
