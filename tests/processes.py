@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+_KILLS = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Child:
@@ -32,7 +34,11 @@ class Child:
 
     def kill(self) -> None:
         """End it and all of its group as a crash would, and wait for it."""
-        self.send_signal(signal.SIGKILL)
+        for _ in range(_KILLS):  # one may miss a process that is only just beginning
+            self.send_signal(signal.SIGKILL)
+            with suppress(TimeoutError):
+                self.wait(2)
+                return
         self.wait(20)
 
     def pause(self) -> None:
