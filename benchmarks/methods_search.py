@@ -1,6 +1,6 @@
 """Searches behind the product's own Protocol, seen as methods of the benchmark."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks.simulation import Result, Verdict, Work
 from convergence_cluster.coordinator.protocols import Optimizer
@@ -62,6 +62,14 @@ class SearchMethod:
         row = self._rows[best.arm]
         tied = frozenset({row, *(self._rows[estimate.arm] for estimate in recommendation.tied)})
         return Verdict(row=row, reported=best.score.mean, low=best.score.low, high=best.score.high, tied=tied)
+
+    def scores(self, items: Sequence[str]) -> dict[ArmId, dict[str, float]]:
+        """Return each arm's mean score by item, the items named in order."""
+        by_row: dict[int, dict[str, list[float]]] = {}
+        for (row, item, _), score in self._known.items():
+            by_row.setdefault(row, {}).setdefault(items[item], []).append(score)
+        means = {row: {name: sum(v) / len(v) for name, v in named.items()} for row, named in by_row.items()}
+        return {arm: means[row] for arm, row in self._rows.items() if row in means}
 
     def _row(self, block: Block) -> int | None:
         row = self._rows.get(block.arm)

@@ -13,18 +13,17 @@ from benchmarks.methods_optuna import WilcoxonPruned
 from benchmarks.methods_planned import Plan, random_order, sequential_halving, successive_halving, uniform_subset
 from benchmarks.methods_search import SearchMethod
 from benchmarks.pools import NearestRow, open_space, pool_problem
-from benchmarks.simulation import Method, simulate
+from benchmarks.second_study import FirstStudy, inherited, pooled
+from benchmarks.simulation import Method
 from benchmarks.tables import Table
-from benchmarks.worlds import World, draw_world
+from benchmarks.worlds import World
 from convergence_cluster.coordinator.protocols import Optimizer
-from convergence_cluster.domain.identity import canonical_json
-from convergence_cluster.domain.search import Elite, Legacy, SearchProblem, Stopping
+from convergence_cluster.domain.search import SearchProblem, Stopping
 from convergence_cluster.optimizers.baselines_optuna import OptunaSearch, Sampler
 
 OURS = ("convergence_cluster.optimizers.racing", "RacingSearch")
 PARTS = ("racing", "pairing", "surrogate", "evolution", "policy", "legacy")
 SUBSETS = {"whole": None, "50": 50, "25": 25}
-N_ELITES = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,8 +92,10 @@ def _ours() -> dict[str, Entry]:
     builds: dict[str, Build] = {
         "ours": partial(_search, make),
         "ours-stopping": partial(_search, make, stopping=Stopping(enabled=False)),
-        "ours+legacy": partial(_second_study, make, is_misleading=False),
-        "ours+misleading": partial(_second_study, make, is_misleading=True),
+        "ours+legacy": partial(_second_study, make, first=FirstStudy.SAME),
+        "ours+other-cases": partial(_second_study, make, first=FirstStudy.OTHER_CASES),
+        "ours+shuffled": partial(_second_study, make, first=FirstStudy.SHUFFLED),
+        "ours+misleading": partial(_second_study, make, first=FirstStudy.REVERSED),
     }
     for part in PARTS:
         builds[f"ours-{part}"] = partial(_search, make, settings={"ablate": [part]})
@@ -107,35 +108,16 @@ def _problem(setup: Setup, **changes: Any) -> SearchProblem:
     )
 
 
-def _pooled(search: Optimizer, problem: SearchProblem) -> SearchMethod:
-    rows = {canonical_json(candidate): row for row, candidate in enumerate(problem.space.candidates or ())}
-    return SearchMethod(search, lambda configuration: rows[canonical_json(configuration)])
-
-
 def _search(make: Make | None, setup: Setup, **changes: Any) -> Method:
     assert make is not None
     problem = _problem(setup, **changes)
-    return _pooled(make(problem), problem)
+    return pooled(make(problem), problem)
 
 
-def _second_study(make: Make | None, setup: Setup, *, is_misleading: bool) -> Method:
-    """Return a search that knows the best of an earlier study of the same table, or the worst as if it were that."""
+def _second_study(make: Make | None, setup: Setup, first: FirstStudy) -> Method:
+    """Return a search that is told what an earlier study of the same table left behind."""
     assert make is not None
-    first = _problem(setup)
-    search = make(first)
-    world = draw_world(setup.table, setup.world.seed + 100_000)
-    simulate(_pooled(search, first), world, n_workers=setup.n_workers, points=(setup.horizon,))
-    answer = search.recommend()
-    told = [answer.best, *answer.tied][:N_ELITES]
-    elites = [Elite(configuration=e.configuration, score=e.score.mean, n_calls=e.n_calls) for e in told if e]
-    if is_misleading:
-        worst = setup.table.true_mean.argsort()[: len(elites)]
-        pool = first.space.candidates or ()
-        elites = [
-            Elite(configuration=pool[row], score=elite.score, n_calls=elite.n_calls)
-            for row, elite in zip(worst.tolist(), elites, strict=True)
-        ]
-    return _search(make, setup, legacy=Legacy(elites=tuple(elites), policy=search.learned()))
+    return _search(make, setup, legacy=inherited(make, setup.table, setup.world, setup.n_workers, setup.horizon, first))
 
 
 def _optuna(sampler: Sampler, subset: str, setup: Setup) -> Method:

@@ -17,6 +17,8 @@ class World:
     true_mean: NDArray[np.float64]
     """Shape (n_configs,)."""
     seed: int
+    items: tuple[str, ...] = ()
+    """What each item is, shape (n_items,): the same in all worlds of a table, unless nothing ties it to one."""
 
     @property
     def n_rows(self) -> int:
@@ -47,10 +49,11 @@ class World:
         return (best - float(self.true_mean[row])) / best
 
 
-def draw_world(table: Table, seed: int) -> World:
+def draw_world(table: Table, seed: int, *, has_other_items: bool = False) -> World:
     """Return the world of a seed.
 
     Pseudo-items are shuffled for every configuration, items for all of them alike, and repeats for every cell.
+    With other items, as many are drawn with replacement: another set of test cases of the same kind.
     """
     rng = np.random.default_rng([seed, 9])
     if table.is_aggregate:
@@ -59,8 +62,11 @@ def draw_world(table: Table, seed: int) -> World:
         outcomes = table.score[None]
     else:
         outcomes = np.moveaxis(_shuffled_repeats(table.repeats, rng), 2, 0)
-    order = rng.permutation(outcomes.shape[2])
-    return World(outcomes=outcomes[:, :, order], true_mean=table.true_mean, seed=seed)
+    n_items = outcomes.shape[2]
+    order = np.asarray(rng.integers(n_items, size=n_items) if has_other_items else rng.permutation(n_items))
+    is_own = table.is_aggregate or has_other_items
+    names = tuple(f"{seed}-{place}" if is_own else str(item) for place, item in enumerate(order.tolist()))
+    return World(outcomes=outcomes[:, :, order], true_mean=table.true_mean, seed=seed, items=names)
 
 
 def _shuffled_repeats(repeats: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -7,17 +7,16 @@ from pathlib import Path
 from convergence_cluster.bootstrap.searching import ScoredMetrics
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import ArmId, Json
-from convergence_cluster.domain.search import ArmEstimate, Legacy
+from convergence_cluster.domain.search import Legacy
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.settings import Settings, sqlite_url
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.storage.database import open_database
 from convergence_cluster.storage.legacy import LegacyStore
-from convergence_cluster.storage.legacy_records import Family, LegacyArm, LegacyStudy, parameters_of
+from convergence_cluster.storage.legacy_records import Family, LegacyStudy, kept_arms, parameters_of
 from convergence_cluster.storage.studies import StudyRecord
 
 _MAX_ELITES = 8
-_MAX_SAVED = 200
 
 
 class Memory:
@@ -50,15 +49,14 @@ class Memory:
                 limit=limit,
                 defaults=self._study.baseline,
                 rescore=rescore,
+                cases=tuple(case.id for case in self._study.cases),
             )
         return inheritance.legacy, inheritance.summary
 
     def save(self, record: StudyRecord, report: StudyReport, policy: Mapping[str, Json]) -> None:
-        """Keep the best arms of a finished study."""
+        """Keep what a finished study learned."""
         if not self._section.enabled or not report.arms:
             return
-        arms = sorted(report.arms, key=lambda arm: -arm.score.mean)[:_MAX_SAVED]
-        by_case = _case_scores(report, {arm.arm for arm in arms})
         study = LegacyStudy(
             id=record.id,
             origin="convergence",
@@ -66,17 +64,10 @@ class Memory:
             policy=policy,
             n_calls=len(report.calls),
             finished_at_s=report.finished_at_s,
-            arms=tuple(self._arm(arm, by_case.get(arm.arm, {})) for arm in arms if arm.n_cases > 0),
+            arms=kept_arms(report.arms, _case_scores(report), [objective.name for objective in self._study.objectives]),
         )
         with open_legacy(self._url) as store:
             store.save(self._family(), study)
-
-    def _arm(self, arm: ArmEstimate, cases: Mapping[str, float]) -> LegacyArm:
-        names = [objective.name for objective in self._study.objectives]
-        means = {name: interval.mean for name, interval in zip(names, arm.objectives, strict=True)}
-        return LegacyArm(
-            configuration=arm.configuration, score=arm.score.mean, n_calls=arm.n_calls, metrics=means, cases=cases
-        )
 
     def _family(self) -> Family:
         api = self._study.spec.api
@@ -98,12 +89,12 @@ def open_legacy(url: str) -> Iterator[LegacyStore]:
         database.close()
 
 
-def _case_scores(report: StudyReport, arms: set[ArmId]) -> dict[ArmId, dict[str, float]]:
+def _case_scores(report: StudyReport) -> dict[ArmId, dict[str, float]]:
     """Return each arm's mean score by test case id."""
     scores: dict[ArmId, dict[str, list[float]]] = {}
     for call in report.calls:
         outcome = call.outcome
-        if call.score is not None and outcome.call.arm in arms:
+        if call.score is not None:
             case = report.cases[outcome.call.case].id
             scores.setdefault(outcome.call.arm, {}).setdefault(case, []).append(call.score)
     return {arm: {case: sum(v) / len(v) for case, v in by_case.items()} for arm, by_case in scores.items()}

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from convergence_cluster.coordinator.protocols import Optimizer
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.domain.search import Elite, Legacy, SearchProblem
+from convergence_cluster.domain.search import Elite, KnownArm, KnownCase, Legacy, SearchProblem
 from convergence_cluster.evaluators.scoring import Utility, score, with_scales
 from convergence_cluster.optimizers.baselines import GridSearch, RandomSearch
 from convergence_cluster.optimizers.baselines_optuna import OptunaSearch
@@ -52,13 +53,14 @@ def build_optimizer(study: LoadedStudy, problem: SearchProblem) -> Optimizer:
 
 def dump_legacy(legacy: Legacy) -> Json:
     """Return a legacy as JSON, so that a resumed study starts from exactly the same one."""
-    elites = [
-        {"configuration": dict(e.configuration), "score": e.score, "n_calls": e.n_calls, "weight": e.weight}
-        for e in legacy.elites
-    ]
-    return json.loads(json.dumps({"elites": elites, "policy": dict(legacy.policy)}))
+    return json.loads(json.dumps(asdict(legacy)))
 
 
 def parse_legacy(document: Json) -> Legacy:
     """Return the legacy that `dump_legacy` wrote."""
-    return Legacy(elites=tuple(Elite(**elite) for elite in document["elites"]), policy=document["policy"])
+    return Legacy(
+        elites=tuple(Elite(**elite) for elite in document["elites"]),
+        arms=tuple(KnownArm(**arm) for arm in document.get("arms", ())),
+        cases=tuple(KnownCase(**case) for case in document.get("cases", ())),
+        policy=document["policy"],
+    )

@@ -86,7 +86,8 @@ def _show(store: LegacyStore, name: str) -> None:
         finished = datetime.fromtimestamp(study.finished_at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
         print(f"  {study.id}, {finished}, {study.n_calls} calls, {len(study.arms)} configurations kept")
         for arm in study.arms[:_N_SHOWN]:
-            print(f"    {arm.score:.3f} after {arm.n_calls} calls: {configuration_text(arm.configuration)}")
+            sure = "" if arm.deviation is None else f" ± {arm.deviation:.3f}"
+            print(f"    {arm.score:.3f}{sure} after {arm.n_calls} calls: {configuration_text(arm.configuration)}")
         if study.policy:
             print(f"    operators: {json.dumps(study.policy)}")
 

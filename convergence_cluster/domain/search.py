@@ -52,10 +52,34 @@ class Elite:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class KnownArm:
+    """What earlier studies measured of a configuration, good or bad, mapped into this study's space."""
+
+    configuration: Configuration
+    score: float
+    variance: float
+    """How uncertain that score was, with what an edit of the configuration adds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KnownCase:
+    """What a test case added to every configuration's score in an earlier study."""
+
+    case: int
+    """Its index among this study's cases."""
+    effect: float
+    n_arms: int
+    """How many configurations showed it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Legacy:
     """What earlier studies of the same family learned."""
 
     elites: tuple[Elite, ...] = ()
+    arms: tuple[KnownArm, ...] = ()
+    cases: tuple[KnownCase, ...] = ()
+    """Empty where no case is the same."""
     policy: Mapping[str, Json] = field(default_factory=dict)
     """The operator policy's state, as `Optimizer.learned` returned it."""
 

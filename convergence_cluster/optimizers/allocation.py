@@ -74,8 +74,9 @@ def _drawn(parts: Parts, rng: np.random.Generator, elsewhere: Elsewhere | None) 
     chance = rng.random(shape)
     is_odd, is_wide = chance < parts.shares[2], chance < parts.shares[2] + parts.shares[1]
     deviations = np.sqrt(parts.variances)
-    means = np.where(is_odd, parts.means[2], np.where(is_wide, parts.means[1], parts.means[0]))
-    spreads = np.where(is_odd, deviations[2], np.where(is_wide, deviations[1], deviations[0]))
+    part = np.where(is_odd, 2, np.where(is_wide, 1, np.where(chance >= 1.0 - parts.shares[3], 3, 0)))
+    arms = np.arange(n)
+    means, spreads = parts.means[part, arms], deviations[part, arms]
     draws = means + spreads * rng.standard_normal(shape)
     if elsewhere is not None:
         draws[:, -1] = elsewhere.best(len(draws), rng)

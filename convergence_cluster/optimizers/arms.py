@@ -9,14 +9,14 @@ from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import ArmState
 from convergence_cluster.optimizers.deviations import Deviations
 from convergence_cluster.optimizers.evidence import Evidence
-from convergence_cluster.optimizers.mixtures import Parts, posterior
-from convergence_cluster.optimizers.surrogate import Prior
+from convergence_cluster.optimizers.mixtures import N_PARTS, Parts, posterior
+from convergence_cluster.optimizers.surrogate import Prior, Told
 
 Floats = NDArray[np.float64]
 
-_N_COLUMNS = 14
-"""Prior mean and variance by the model's weights, posterior mean and variance, the factor on deviations, and the
-posterior's three parts."""
+_N_COLUMNS = 8 + 3 * N_PARTS
+"""Prior mean and variance by the model's weights, posterior mean and variance, the factor on deviations, what earlier
+studies say, and the posterior's parts."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +87,11 @@ class Arms:
         return self._columns[3, : self.n]
 
     @property
+    def told(self) -> Told:
+        """What earlier studies say of each arm."""
+        return self._told(slice(0, self.n))
+
+    @property
     def is_alive(self) -> NDArray[np.bool_]:
         """Whether each arm may get more calls."""
         return self._alive[: self.n]
@@ -102,6 +107,7 @@ class Arms:
         self._columns[:2, self.n] = (prior.means[0], prior.variances[0])
         self._store(slice(self.n, self.n + 1), deviations.prior(prior))
         self._columns[4, self.n] = prior.scales[0]
+        self._columns[5:8, self.n] = (prior.told.means[0], prior.told.variances[0], prior.told.shares[0])
         self._alive[self.n] = True
         self.configurations.append(proposal.configuration)
         self.states.append(ArmState.ALIVE)
@@ -127,13 +133,14 @@ class Arms:
 
     def learn(self, arm: int, deviations: Deviations, evidence: Evidence) -> None:
         """Update one arm's posterior from its calls; see `relearn`."""
-        means, variances, scales = self._columns[[0, 1, 4], arm : arm + 1]
-        prior = deviations.prior(Prior(means=means, variances=variances, scales=scales))
+        here = slice(arm, arm + 1)
+        means, variances, scales = self._columns[[0, 1, 4], here]
+        prior = deviations.prior(Prior(means=means, variances=variances, scales=scales, told=self._told(here)))
         seen = np.array([evidence.mean_of(arm)])
         first = np.array([evidence.errors_of(arm, prior.means[:, 0], prior.variances[:, 0])]).T
         guess = posterior(prior, seen, first)
         last = np.array([evidence.errors_of(arm, guess.means[:, 0], guess.variances[:, 0])]).T
-        self._store(slice(arm, arm + 1), _rescaled(guess, first, last))
+        self._store(here, _rescaled(guess, first, last))
 
     def relearn(self, prior: Prior, deviations: Deviations, evidence: Evidence) -> None:
         """Update every arm's posterior from a new prior and all calls.
@@ -154,14 +161,16 @@ class Arms:
 
     def parts(self, arms: NDArray[np.int64]) -> Parts:
         """Return the posteriors of some arms as mixtures."""
-        columns = self._columns[5:14, arms].reshape(3, 3, -1)
+        columns = self._columns[8:, arms].reshape(3, N_PARTS, -1)
         return Parts(shares=columns[0], means=columns[1], variances=columns[2])
 
     def _store(self, arms: slice, parts: Parts) -> None:
         self._columns[2:4, arms] = parts.moments()
-        self._columns[5:8, arms] = parts.shares
-        self._columns[8:11, arms] = parts.means
-        self._columns[11:14, arms] = parts.variances
+        self._columns[8:, arms] = np.concatenate([parts.shares, parts.means, parts.variances])
+
+    def _told(self, arms: slice) -> Told:
+        means, variances, shares = self._columns[5:8, arms]
+        return Told(means=means, variances=variances, shares=shares)
 
     def _grow(self) -> None:
         self._features, self._rows = np.tile(self._features, (2, 1)), np.tile(self._rows, (2, 1))

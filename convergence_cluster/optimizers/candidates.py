@@ -14,7 +14,7 @@ from convergence_cluster.optimizers.evolution import BREEDING
 from convergence_cluster.optimizers.genome import Codec, Rows
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.policy import OperatorPolicy, policy_context
-from convergence_cluster.optimizers.surrogate import Prior
+from convergence_cluster.optimizers.surrogate import Prior, Told
 from convergence_cluster.optimizers.tradeoffs import MetricPriors, Tradeoffs
 
 N_DRAWS = 16
@@ -27,7 +27,8 @@ MAX_LISTED = 5000
 
 Floats = NDArray[np.float64]
 
-NOTHING = Prior(means=np.zeros(0), variances=np.zeros(0), scales=np.zeros(0))
+_NONE = np.zeros(0)
+NOTHING = Prior(means=_NONE, variances=_NONE, scales=_NONE, told=Told(means=_NONE, variances=_NONE, shares=_NONE))
 
 
 NO_METRICS = MetricPriors(means=np.zeros((0, 0)), variances=np.zeros((0, 0)))

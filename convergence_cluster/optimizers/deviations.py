@@ -9,7 +9,8 @@ share is about one in as many as were opened.
 import numpy as np
 from numpy.typing import NDArray
 
-from convergence_cluster.optimizers.mixtures import Elsewhere, Parts, posterior
+from convergence_cluster.optimizers.inheritance import Inheritance
+from convergence_cluster.optimizers.mixtures import Elsewhere, Parts, log_density, posterior
 from convergence_cluster.optimizers.surrogate import Prior
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,8 @@ _ROUNDS = 3
 class Deviations:
     """The mixture: arms near what the model says, lost ones among all others, and odd ones anywhere."""
 
-    def __init__(self, variance: float) -> None:
+    def __init__(self, variance: float, inheritance: Inheritance) -> None:
+        self._inheritance = inheritance
         self.lost = FIRST_LOST
         """The share of arms of which the model knows nothing."""
         self.odd = FIRST_ODD
@@ -49,20 +51,30 @@ class Deviations:
         self._place_lost(means, errors, variance, everywhere)
         self.near = variance
         for _ in range(_ROUNDS):
-            parts = self.prior(prior)
+            parts = self._alone(prior)
             shares = posterior(parts, means, np.broadcast_to(errors, parts.means.shape)).shares
             self.lost = (float(shares[1].sum()) + PSEUDO_LOST * FIRST_LOST) / (len(means) + PSEUDO_LOST)
             self.odd = (float(shares[2].sum()) + PSEUDO_ODD * FIRST_ODD) / (len(means) + PSEUDO_ODD)
         return np.asarray(shares[0])
 
+    def weigh(self, prior: Prior, means: Floats, errors: Floats, level_variance: float) -> None:
+        """Judge what earlier studies say by the arms' means, the variances of their errors and that of their level."""
+        self._inheritance.weigh(
+            prior.told, means, errors, log_density(self._alone(prior), means, errors), level_variance
+        )
+
     def prior(self, prior: Prior) -> Parts:
         """Return what is expected of arms of which the model's weights say so much."""
+        return self._inheritance.add_to(self._alone(prior), prior)
+
+    def _alone(self, prior: Prior) -> Parts:
+        """Return it without what earlier studies say."""
         n = len(prior.means)
         near = prior.variances + self.near * prior.scales
         return Parts(
-            shares=np.repeat([[1.0 - self.lost - self.odd], [self.lost], [self.odd]], n, axis=1),
-            means=np.array([prior.means, np.full(n, self.centre), np.full(n, ANYWHERE[0])]),
-            variances=np.array([near, np.full(n, self.spread), np.full(n, ANYWHERE[1])]),
+            shares=np.repeat([[1.0 - self.lost - self.odd], [self.lost], [self.odd], [0.0]], n, axis=1),
+            means=np.array([prior.means, np.full(n, self.centre), np.full(n, ANYWHERE[0]), np.zeros(n)]),
+            variances=np.array([near, np.full(n, self.spread), np.full(n, ANYWHERE[1]), np.ones(n)]),
         )
 
     def elsewhere(self, count: int) -> Elsewhere:

@@ -4,11 +4,13 @@ A cell is one arm on one case; repeated calls of a cell are averaged. The sums a
 rebuilds them when the case effects change.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_cluster.domain.search import KnownCase
 from convergence_cluster.optimizers.noise import CaseEffects, Noise
 
 Floats = NDArray[np.float64]
@@ -31,13 +33,15 @@ class Sum(IntEnum):
 class Evidence:
     """Cells by arm and case, and their sums by arm."""
 
-    def __init__(self, weights: Floats, *, can_repeat: bool, with_effects: bool = True) -> None:
+    def __init__(
+        self, weights: Floats, *, can_repeat: bool, with_effects: bool = True, known: Sequence[KnownCase] = ()
+    ) -> None:
         self.weights = weights / weights.mean()
         self._total, self._total_ww = float(self.weights.sum()), float((self.weights**2).sum())
         self.n_arms = 0
         self.n_calls = 0
         self._between = 0.0
-        self.effects = CaseEffects(len(weights))
+        self.effects = CaseEffects(len(weights), known)
         self.noise = Noise(can_repeat=can_repeat)
         self._with_effects = with_effects
         self._ids: dict[int, int] = {}

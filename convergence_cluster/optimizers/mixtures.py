@@ -1,4 +1,4 @@
-"""Beliefs about arms as mixtures of three normals, and about many arms that nobody looks at one by one."""
+"""Beliefs about arms as mixtures of four normals, and about many arms that nobody looks at one by one."""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -8,13 +8,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-N_PARTS = 3
+N_PARTS = 4
 _NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """A normal mixture per arm, shape (3, n) each: near the model, lost among the others, anywhere at all."""
+    """A normal mixture per arm, shape (4, n) each.
+
+    Near the model, lost among the others, anywhere at all, and as earlier studies found it.
+    """
 
     shares: Floats
     means: Floats
@@ -45,7 +48,7 @@ class Elsewhere:
     def parts(self) -> Parts:
         """Return one of them, taken to be odd."""
         return Parts(
-            shares=np.array([[0.0], [0.0], [1.0]]),
+            shares=np.array([[0.0], [0.0], [1.0], [0.0]]),
             means=np.full((N_PARTS, 1), self.mean),
             variances=np.full((N_PARTS, 1), self.variance),
         )
@@ -57,12 +60,18 @@ class Elsewhere:
 
 
 def posterior(prior: Parts, means: Floats, errors: Floats) -> Parts:
-    """Return the mixtures after arms' means were seen whose errors have these variances, shape (3, n)."""
+    """Return the mixtures after arms' means were seen whose errors have these variances, shape (4, n)."""
     total = prior.variances + errors
     kept = prior.variances / total
     weight = prior.shares * _density(means - prior.means, total)
     weight /= np.maximum(weight.sum(axis=0), 1e-300)
     return Parts(shares=weight, means=prior.means + kept * (means - prior.means), variances=kept * errors)
+
+
+def log_density(parts: Parts, means: Floats, errors: Floats) -> Floats:
+    """Return the logarithm of each mixture's density at an arm's mean whose error has this variance, shape (n,)."""
+    total = parts.variances + errors
+    return np.asarray(np.log(np.maximum((parts.shares * _density(means - parts.means, total)).sum(axis=0), 1e-300)))
 
 
 def joined(left: Parts, right: Parts) -> Parts:

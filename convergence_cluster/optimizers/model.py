@@ -1,16 +1,19 @@
 """What is expected of arms without looking at their own calls: the surrogate and what limits the trust in it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_cluster.domain.search import KnownArm
 from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.design import Design
 from convergence_cluster.optimizers.deviations import Deviations
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.genome import Codec, Rows
+from convergence_cluster.optimizers.inheritance import Inheritance
 from convergence_cluster.optimizers.interplay import Interplay
 from convergence_cluster.optimizers.mixtures import Parts
 from convergence_cluster.optimizers.scatter import Scatter
@@ -26,7 +29,9 @@ DESIGN_GROWTH = 1.5
 class Model:
     """The features in use, their weights, how far arms deviate, and how far the cases seen so far mislead."""
 
-    def __init__(self, codec: Codec, design: Design, n_cases: int, *, with_interplay: bool = True) -> None:
+    def __init__(
+        self, codec: Codec, design: Design, n_cases: int, known: Sequence[KnownArm], *, with_interplay: bool = True
+    ) -> None:
         self.design = design
         self._n_cases = n_cases
         self._with_interplay = with_interplay
@@ -34,7 +39,8 @@ class Model:
         self.surrogate = Surrogate(design.widths, design.shares())
         self.interplay = Interplay(design.main_slices(), n_cases)
         self.scatter = Scatter(codec)
-        self.deviations = Deviations(self.surrogate.deviation)
+        self.inheritance = Inheritance(codec, known)
+        self.deviations = Deviations(self.surrogate.deviation, self.inheritance)
 
     def is_outgrown(self, n_arms: int) -> bool:
         """Say whether the arms are many enough for `redesign`."""
@@ -59,11 +65,11 @@ class Model:
         means, errors = evidence.means(), evidence.errors(arms.prior_means, spreads)
         scales = self.scatter(arms.rows)
         self.surrogate.fit(arms.features, means, errors, scales)
-        prior = self.surrogate.cavity(arms.features, means, errors, scales)
+        centres, variances = self.surrogate.cavity(arms.features, means, errors, scales)
         if self._with_interplay:
             self.interplay.fit(arms.features, evidence, arms.means)
-            added = self.interplay.variance(arms.features)
-            prior = Prior(means=prior.means, variances=prior.variances + added, scales=scales)
+            variances += self.interplay.variance(arms.features)
+        prior = Prior(means=centres, variances=variances, scales=scales, told=arms.told)
         known = evidence.counts > 0
         here = prior.only(known)
         surprises, spreads = means[known] - here.means, here.variances + errors[known]
@@ -72,12 +78,15 @@ class Model:
         near = self.deviations.fit(means[known], errors[known], here, self.surrogate.deviation, everywhere)
         self.scatter.fit(arms.rows[known], surprises, spreads, self.surrogate.deviation, near)
         prior = replace(prior, scales=self.scatter(arms.rows))
+        level_variance = evidence.effects.level_variance(self._n_cases)
+        self.deviations.weigh(prior.only(known), means[known], errors[known], level_variance)
         arms.relearn(prior, self.deviations, evidence)
 
     def expected(self, features: Floats, rows: Rows) -> Prior:
         """Return what the weights say of arms that have no calls, and how far that can be trusted."""
         means, variances = self.surrogate.predict(features)
-        return Prior(means=means, variances=variances + self.interplay.variance(features), scales=self.scatter(rows))
+        variances += self.interplay.variance(features)
+        return Prior(means=means, variances=variances, scales=self.scatter(rows), told=self.inheritance.told(rows))
 
     def parts(self, prior: Prior) -> Parts:
         """Return what is expected of arms of which the weights say so much."""
@@ -93,5 +102,6 @@ class Model:
         is_lost = rng.random(scores.shape) < self.deviations.lost
         anywhere = self.deviations.centre + self.deviations.spread**0.5 * rng.standard_normal(scores.shape)
         scores = np.where(is_lost, anywhere, scores)
+        scores = self.inheritance.drawn(scores, rows, rng)
         each = min(max(n // (n_draws + 1), 1), len(features) - 1)
         return np.unique(np.argpartition(-scores, each, axis=0)[:each]).astype(np.int64)

@@ -3,8 +3,12 @@
 Nothing is assumed: a pilot's worth of prior gives way to the data within a few dozen calls.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
+
+from convergence_cluster.domain.search import KnownCase
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +26,10 @@ MAX_EDGE = 0.03
 """No mean is taken to be nearer to 0 or 1 than this without calls to prove it."""
 NEGLIGIBLE = 0.02
 """Case effects of less than this part of the noise are not worth their own error."""
+PSEUDO_KNOWN = 4.0
+"""Arms' worth of belief that a case of an earlier study is like the others."""
+CLEARLY = 4.0
+"""Standard errors by which scores must follow what earlier studies found of the cases."""
 SIGNIFICANT = 2.0
 """Standard errors by which the variance between cases must exceed chance before case effects are believed."""
 
@@ -102,9 +110,16 @@ class Noise:
 
 
 class CaseEffects:
-    """What each case adds to every arm's score: a random effect, shrunk towards none."""
+    """What each case adds to every arm's score: a random effect, shrunk towards none.
 
-    def __init__(self, n_cases: int) -> None:
+    Or towards what earlier studies found, by as much of it as this study's scores show again.
+    """
+
+    def __init__(self, n_cases: int, known: Sequence[KnownCase] = ()) -> None:
+        self._known = np.zeros(n_cases)
+        for case in known:
+            self._known[case.case] = case.effect * case.n_arms / (case.n_arms + PSEUDO_KNOWN)
+        self._known -= self._known.mean()
         self.values = np.zeros(n_cases)
         self.variance = 0.0
         self._possible = _PRIOR_EFFECT
@@ -120,6 +135,8 @@ class CaseEffects:
         the first cases look easy. The strength is that of a one-way analysis of variance.
         """
         n_cases = len(self.values)
+        expected = self._seen_again(cases, rests)
+        rests = rests - expected[cases]
         counts = np.bincount(cases, minlength=n_cases).astype(float)
         sums = np.bincount(cases, weights=rests - rests.mean(), minlength=n_cases)
         seen = int((counts > 0).sum())
@@ -135,13 +152,22 @@ class CaseEffects:
         chance = error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
         if between / (seen - 1) <= chance or self.variance < NEGLIGIBLE * error:
             self.variance = 0.0
-            self.values, self.variances = np.zeros(n_cases), np.zeros(n_cases)
+            self.values, self.variances = expected, np.zeros(n_cases)
             return
         ratio = max(error, 1e-9) / self.variance
         kept = counts / (counts + ratio)
         self.values = sums / (counts + ratio)
         self.values -= (counts > 0) * float(kept @ self.values) / float(kept.sum())
+        self.values += expected
         self.variances = self.variance * (1.0 - kept)
+
+    def _seen_again(self, cases: NDArray[np.int64], rests: Floats) -> Floats:
+        """Return as much of the known effects as the scores follow, none while that may be chance, shape (n_cases,)."""
+        x = self._known[cases]
+        along, size = float(x @ (rests - rests.mean())), float(((x - x.mean()) ** 2).sum())
+        if along <= CLEARLY * (size * float(rests.var())) ** 0.5:
+            return np.zeros(len(self._known))
+        return min(along / max(size, 1e-12), 1.0) * self._known
 
     def level_variance(self, n_cases: int) -> float:
         """Return the variance that the cases not yet seen leave in every arm's mean alike."""

@@ -1,9 +1,11 @@
 """What is opened and called whatever the posterior says: the baseline, and the elites of earlier studies."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from convergence_cluster.domain.identity import Configuration
-from convergence_cluster.domain.search import ArmState, SearchProblem
+from convergence_cluster.domain.search import ArmState, Elite
 from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.policy import OperatorPolicy
@@ -21,15 +23,11 @@ MIN_CREDIT = 8
 CREDIT_MARGIN = 0.01
 
 
-def openings(problem: SearchProblem, *, with_elites: bool) -> list[tuple[str, Configuration]]:
+def openings(elites: Sequence[Elite], baseline: Configuration | None) -> list[tuple[str, Configuration]]:
     """Return what is opened first with what proposed it, the last one first."""
-    wanted: list[tuple[str, Configuration]] = []
-    if with_elites:
-        ranked = sorted(problem.legacy.elites, key=lambda elite: elite.weight * elite.score)
-        wanted = [("elite", elite.configuration) for elite in ranked[-MAX_ELITES:]]
-    if problem.baseline is not None:
-        wanted.append(("baseline", problem.baseline))
-    return wanted
+    ranked = sorted(elites, key=lambda elite: elite.weight * elite.score)
+    wanted = [("elite", elite.configuration) for elite in ranked[-MAX_ELITES:]]
+    return wanted if baseline is None else [*wanted, ("baseline", baseline)]
 
 
 def is_elite_worth_it(arms: Arms, evidence: Evidence) -> bool:

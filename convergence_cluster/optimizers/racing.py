@@ -12,6 +12,7 @@ from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import (
     ArmState,
     Block,
+    Legacy,
     Observation,
     Recommendation,
     SearchProblem,
@@ -61,17 +62,15 @@ class RacingSearch:
     def __init__(self, problem: SearchProblem) -> None:
         self._problem = problem
         self._ablated = frozenset(problem.settings.get("ablate", ()))
+        legacy = Legacy() if "legacy" in self._ablated else problem.legacy
         self._rng = np.random.default_rng(problem.seed)
         weights = case_weights(problem)
         order = case_order(problem.n_cases, problem.case_tags, self._rng).tolist()
         self._schedule = Schedule(order, problem.max_repeats)
-        self._evidence = Evidence(
-            weights, can_repeat=problem.max_repeats > 1, with_effects="pairing" not in self._ablated
-        )
+        can_repeat, with_effects = problem.max_repeats > 1, "pairing" not in self._ablated
+        self._evidence = Evidence(weights, can_repeat=can_repeat, with_effects=with_effects, known=legacy.cases)
         self._metrics = Metrics(len(problem.objectives), weights)
-        self._policy = OperatorPolicy(
-            {} if "legacy" in self._ablated else problem.legacy.policy, is_learning="policy" not in self._ablated
-        )
+        self._policy = OperatorPolicy(legacy.policy, is_learning="policy" not in self._ablated)
         codec = self._codec = Codec(problem.space)
         design, self._candidates = candidates_of(
             codec,
@@ -80,13 +79,14 @@ class RacingSearch:
             is_modelled="surrogate" not in self._ablated,
             is_breeding="evolution" not in self._ablated,
         )
-        self._model = Model(codec, design, problem.n_cases, with_interplay="interplay" not in self._ablated)
+        with_interplay = "interplay" not in self._ablated
+        self._model = Model(codec, design, problem.n_cases, legacy.arms, with_interplay=with_interplay)
         self._arms = Arms()
         within = MARGIN * problem.stopping.within
         self._choosing = Choosing(self._arms, self._model, self._candidates, self._schedule, within)
         self._n_told = 0
         self._due = 0
-        self._wanted = openings(problem, with_elites="legacy" not in self._ablated)
+        self._wanted = openings(legacy.elites, problem.baseline)
         self._tradeoffs = Tradeoffs(problem.objectives)
         self._has_front = len(problem.objectives) > 1 and "front" not in self._ablated
         self._rule = StoppingRule(problem)

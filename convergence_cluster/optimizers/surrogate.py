@@ -27,17 +27,35 @@ _FIRST_DEVIATION = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """What earlier studies say of arms, shape (n,) each."""
+
+    means: Floats
+    variances: Floats
+    shares: Floats
+    """How sure it is that it holds, if the earlier studies are like this one."""
+
+    def only(self, kept: NDArray[np.bool_]) -> "Told":
+        """Return it for some of the arms."""
+        return Told(means=self.means[kept], variances=self.variances[kept], shares=self.shares[kept])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prior:
-    """What the weights say of arms without looking at their own calls: normal, shape (n,) each."""
+    """What is expected of arms without looking at their own calls: normal by the weights, shape (n,) each."""
 
     means: Floats
     variances: Floats
     scales: Floats
     """How much wider than others' their own deviations are, as a factor on the variance."""
+    told: "Told"
+    """What earlier studies say of them."""
 
     def only(self, kept: NDArray[np.bool_]) -> "Prior":
         """Return it for some of the arms."""
-        return Prior(means=self.means[kept], variances=self.variances[kept], scales=self.scales[kept])
+        return Prior(
+            means=self.means[kept], variances=self.variances[kept], scales=self.scales[kept], told=self.told.only(kept)
+        )
 
 
 class Surrogate:
@@ -77,14 +95,14 @@ class Surrogate:
         spread = features @ self.root
         return features @ self.mean, np.einsum("ij,ij->i", spread, spread)
 
-    def cavity(self, features: Floats, means: Floats, errors: Floats, scales: Floats) -> Prior:
-        """Return what the weights say of arms the model was fitted to, each with its own calls left out."""
+    def cavity(self, features: Floats, means: Floats, errors: Floats, scales: Floats) -> tuple[Floats, Floats]:
+        """Return mean and variance as `predict`, for arms the model was fitted to, each with its own calls left out."""
         fitted, variance = self.predict(features)
         own = np.where(np.isfinite(errors), self.deviation * scales + errors, np.inf)
         precision = np.maximum(1.0 / np.maximum(variance, 1e-12) - 1.0 / own, 1e-3)
         told = np.where(np.isfinite(own), means / own, 0.0)
         centre = (fitted / np.maximum(variance, 1e-12) - told) / precision
-        return Prior(means=centre, variances=1.0 / precision, scales=scales)
+        return centre, 1.0 / precision
 
     def temper(self, surprises: Floats, spreads: Floats, scales: Floats) -> None:
         """Raise the deviation to what predictions of arms without their own calls were off by, if that is more.

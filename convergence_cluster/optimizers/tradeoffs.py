@@ -118,11 +118,11 @@ class Tradeoffs:
         utility, error = utilities(metrics.means[:, k], metrics.variances[:, k], known, self._objectives[k].direction)
         model, ones = self._models[k], np.ones(len(features))
         model.fit(features, utility, error, ones)
-        prior = model.cavity(features, utility, error, ones)
-        model.temper((utility - prior.means)[known], (prior.variances + error)[known], ones[known])
-        spread = prior.variances + model.deviation
+        means, variances = model.cavity(features, utility, error, ones)
+        model.temper((utility - means)[known], (variances + error)[known], ones[known])
+        spread = variances + model.deviation
         kept = np.where(known, spread / (spread + error), 0.0)
-        return prior.means + kept * (utility - prior.means), (1.0 - kept) * spread
+        return means + kept * (utility - means), (1.0 - kept) * spread
 
 
 def utilities(

@@ -1,7 +1,7 @@
 """What finished studies learned, kept for the next study of the same family."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from convergence_cluster.domain.search import Legacy
 from convergence_cluster.domain.space import SearchSpace
 from convergence_cluster.storage.database import Database
 from convergence_cluster.storage.encoding import dumps
+from convergence_cluster.storage.legacy_priors import Rescore, known_arms, known_cases, score_of
 from convergence_cluster.storage.legacy_records import Family, FamilyRecord, LegacyArm, LegacyStudy, api_of, summarize
 from convergence_cluster.storage.mapping import Candidate, elites, standings
 from convergence_cluster.storage.schema import LOCAL_OWNER, families, legacy_arms, legacy_studies
@@ -56,12 +57,13 @@ class LegacyStore:
         now_s: float,
         limit: int = 10,
         defaults: Configuration | None = None,
-        rescore: Callable[[Mapping[str, float]], float | None] | None = None,
+        rescore: Rescore | None = None,
+        cases: Sequence[str] = (),
     ) -> Inheritance:
-        """Return the best configurations of earlier studies, mapped into `space`, and the newest operator policy.
+        """Return what earlier studies learned, mapped into `space`: their best, all they knew, and the newest policy.
 
         `defaults` fills parameters that are new since. `rescore` gives an arm's score under today's weights from its
-        mean metrics; None where it cannot.
+        mean metrics; None where it cannot. `cases` are today's test case ids in order.
         """
         studies = self.studies(family.id, limit=_MAX_STUDIES, max_arms=_MAX_ARMS)
         candidates = [
@@ -70,7 +72,12 @@ class LegacyStore:
         chosen, n_edited = elites(candidates, space, defaults=defaults or {}, limit=limit)
         policy = next((study.policy for study in studies if study.policy), {})
         return Inheritance(
-            legacy=Legacy(elites=chosen, policy=policy),
+            legacy=Legacy(
+                elites=chosen,
+                arms=known_arms(studies, space, defaults=defaults or {}, rescore=rescore),
+                cases=known_cases(studies[0], cases, rescore) if studies else (),
+                policy=policy,
+            ),
             summary=summarize(family, studies, n_elites=len(chosen), n_edited=n_edited, now_s=now_s),
         )
 
@@ -168,22 +175,16 @@ class LegacyStore:
             "n_calls": arm.n_calls,
             "metrics": dumps(arm.metrics),
             "cases": dumps(arm.cases),
+            "deviation": arm.deviation,
         }
 
 
-def _candidates(
-    study: LegacyStudy, n_later: int, rescore: Callable[[Mapping[str, float]], float | None] | None
-) -> list[Candidate]:
-    scores = [_score(arm, rescore) for arm in study.arms]
+def _candidates(study: LegacyStudy, n_later: int, rescore: Rescore | None) -> list[Candidate]:
+    scores = [score_of(arm, rescore) for arm in study.arms]
     return [
         Candidate(configuration=arm.configuration, score=score, n_calls=arm.n_calls, standing=standing, n_later=n_later)
         for arm, score, standing in zip(study.arms, scores, standings(scores), strict=True)
     ]
-
-
-def _score(arm: LegacyArm, rescore: Callable[[Mapping[str, float]], float | None] | None) -> float:
-    again = None if rescore is None else rescore(arm.metrics)
-    return arm.score if again is None else again
 
 
 def _arm(row: Row[Any]) -> LegacyArm:
@@ -193,6 +194,7 @@ def _arm(row: Row[Any]) -> LegacyArm:
         n_calls=row.n_calls,
         metrics=json.loads(row.metrics),
         cases=json.loads(row.cases),
+        deviation=row.deviation,
     )
 
 

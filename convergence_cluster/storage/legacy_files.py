@@ -17,7 +17,8 @@ from convergence_cluster.storage.legacy import LegacyStore
 from convergence_cluster.storage.legacy_records import Family, LegacyArm, LegacyStudy
 
 FORMAT = "convergence-legacy"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2 added how uncertain each score was."""
 
 WINNER_COLUMNS = ("test_case_id", "api_name", "best_config", "best_score", "updated_at")
 """Of the predecessor's `winners_<api>.csv`."""

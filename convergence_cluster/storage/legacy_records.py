@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from urllib.parse import urlsplit
 
-from convergence_cluster.domain.identity import Configuration, Json, digest
+from convergence_cluster.domain.identity import ArmId, Configuration, Json, digest
+from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.domain.space import Parameter, SearchSpace
 
 _DAY_S = 86_400.0
+MAX_KEPT = 200
+"""Arms that are kept of a study."""
+N_BEST = 120
+"""Of them, the best."""
+Z90 = 1.6448536269514722
+"""Half width of a normal's central 90 % interval, in standard deviations."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +47,8 @@ class LegacyArm:
     """Mean of each raw metric."""
     cases: Mapping[str, float] = field(default_factory=dict)
     """Mean score by test case id."""
+    deviation: float | None = None
+    """Standard deviation of the score's posterior; None where it was not kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +74,33 @@ class FamilyRecord:
     n_studies: int
     n_calls: int
     last_at_s: float
+
+
+def kept_arms(
+    arms: Sequence[ArmEstimate], cases: Mapping[ArmId, Mapping[str, float]], metrics: Sequence[str]
+) -> tuple[LegacyArm, ...]:
+    """Return what to keep of a study's arms, best first; `cases` are mean scores by case id, `metrics` names.
+
+    Of more than `MAX_KEPT` the best are kept, and of the others every so many, for what is bad is worth knowing too.
+    """
+    ranked = sorted((arm for arm in arms if arm.n_cases > 0), key=lambda arm: -arm.score.mean)
+    rest = ranked[N_BEST:]
+    step = max(len(rest) / (MAX_KEPT - N_BEST), 1.0)
+    chosen = ranked[:N_BEST] + [rest[int(k * step)] for k in range(min(len(rest), MAX_KEPT - N_BEST))]
+    return tuple(_kept(arm, cases.get(arm.arm, {}), metrics) for arm in chosen)
+
+
+def _kept(arm: ArmEstimate, cases: Mapping[str, float], metrics: Sequence[str]) -> LegacyArm:
+    means = {name: interval.mean for name, interval in zip(metrics, arm.objectives, strict=True)}
+    score = arm.score
+    return LegacyArm(
+        configuration=arm.configuration,
+        score=score.mean,
+        n_calls=arm.n_calls,
+        metrics=means,
+        cases=cases,
+        deviation=max(score.high - score.mean, score.mean - score.low) / Z90,
+    )
 
 
 def api_of(endpoint: str) -> str:

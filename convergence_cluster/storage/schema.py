@@ -191,6 +191,7 @@ legacy_arms = Table(
     Column("n_calls", Integer, nullable=False),
     Column("metrics", Text, nullable=False),
     Column("cases", Text, nullable=False),
+    Column("deviation", Double),
     Index("convergence_legacy_arms_by_study", "owner", "study"),
 )
 
@@ -212,7 +213,14 @@ def _add_placement(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_all, _add_placement)
+def _add_deviation(connection: Connection) -> None:
+    """Let a legacy say how uncertain its scores were."""
+    known = {column["name"] for column in inspect(connection).get_columns(legacy_arms.name)}
+    if "deviation" not in known:
+        connection.execute(text(f"ALTER TABLE {legacy_arms.name} ADD COLUMN deviation DOUBLE PRECISION"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_all, _add_placement, _add_deviation)
 """Step k turns a database of version k into one of version k + 1. Append only; never edit a step that was released."""
 
 

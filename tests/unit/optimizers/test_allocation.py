@@ -3,13 +3,13 @@
 import numpy as np
 
 from convergence_cluster.optimizers.allocation import duel, next_arm
-from convergence_cluster.optimizers.mixtures import Elsewhere, Parts, joined
+from convergence_cluster.optimizers.mixtures import N_PARTS, Elsewhere, Parts, joined
 
 
 def _parts(means: list[float], deviations: list[float]) -> Parts:
     n = len(means)
-    shares = np.array([np.ones(n), np.zeros(n), np.zeros(n)])
-    return Parts(shares=shares, means=np.array([means] * 3), variances=np.array([deviations] * 3) ** 2)
+    shares = np.eye(N_PARTS)[:, :1].repeat(n, axis=1)
+    return Parts(shares=shares, means=np.array([means] * N_PARTS), variances=np.array([deviations] * N_PARTS) ** 2)
 
 
 def test_arms_within_the_margin_of_the_leader_do_not_contest_it() -> None:

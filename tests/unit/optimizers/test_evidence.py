@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from convergence_cluster.domain.search import KnownCase
 from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.noise import CaseEffects
 
 
 def test_the_error_of_a_mean_vanishes_when_every_case_is_seen() -> None:
@@ -103,3 +105,18 @@ def test_the_common_cases_of_two_arms_are_found() -> None:
 
     assert left.tolist() == [0.3]
     assert right.tolist() == [0.7]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_what_earlier_studies_found_of_the_cases_is_used_only_where_it_is_seen_again(sign: float) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(0.0, 0.2, size=40)
+    effects = CaseEffects(40, [KnownCase(case=k, effect=float(truth[k]), n_arms=50) for k in range(40)])
+    cases = np.tile(np.arange(8), 10)
+
+    effects.fit(cases, sign * truth[cases] + 0.1 * rng.standard_normal(80), 10)
+
+    unseen = effects.values[8:]
+    expected = truth[8:] - truth.mean() if sign > 0 else np.zeros(32)
+    assert unseen == pytest.approx(expected, abs=0.1)
+    assert unseen.any() == (sign > 0)

@@ -5,12 +5,12 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from convergence_cluster.optimizers.mixtures import Elsewhere, Parts, chance_above, joined, p_within, posterior
+from convergence_cluster.optimizers.mixtures import N_PARTS, Elsewhere, Parts, chance_above, joined, p_within, posterior
 
 
 def _one(mean: float, deviation: float) -> Parts:
     return Parts(
-        shares=np.array([[1.0], [0.0], [0.0]]), means=np.full((3, 1), mean), variances=np.full((3, 1), deviation**2)
+        shares=np.eye(N_PARTS)[:, :1], means=np.full((N_PARTS, 1), mean), variances=np.full((N_PARTS, 1), deviation**2)
     )
 
 

@@ -12,6 +12,7 @@ from convergence_cluster.domain.search import (
     Block,
     Direction,
     Elite,
+    KnownArm,
     Legacy,
     Objective,
     Observation,
@@ -282,6 +283,38 @@ def test_elites_that_mislead_are_dropped_and_good_ones_are_all_tried(model: str,
 
     opened = {block.arm for block in blocks if block.operator == "elite"}
     assert len(opened) == n_opened
+
+
+def _calls_to_best(legacy: Legacy, seed: int) -> int:
+    """Return after how many calls the best of the grid is recommended for good."""
+    search = RacingSearch(_problem(n_cases=1000, seed=seed, legacy=legacy, stopping=Stopping(enabled=False)))
+    n_calls, last_wrong = 0, 0
+    while n_calls < 500:
+        block = search.ask()
+        assert isinstance(block, Block)
+        search.tell(_seen(block, _binary(seed)))
+        n_calls += len(block.cases)
+        best = search.recommend().best
+        if best is None or _quality(best.configuration) < 0.64:
+            last_wrong = n_calls
+    return last_wrong
+
+
+def test_what_an_earlier_study_measured_halves_the_calls_and_what_misleads_costs_little() -> None:
+    grid = [{"model": f"m{model}", "level": level} for model in range(4) for level in range(5)]
+    ranked = sorted(grid, key=_quality)
+    told = tuple(KnownArm(configuration=c, score=_quality(c), variance=0.0004) for c in ranked)
+    reversed_ = tuple(
+        KnownArm(configuration=c, score=other.score, variance=0.0004)
+        for c, other in zip(ranked, reversed(told), strict=True)
+    )
+
+    alone, helped, misled = (
+        sum(_calls_to_best(Legacy(arms=arms), seed) for seed in range(5)) for arms in ((), told, reversed_)
+    )
+
+    assert helped < 0.5 * alone
+    assert misled < 1.25 * alone
 
 
 def test_bounds_decide_what_is_recommended() -> None:

@@ -19,15 +19,15 @@ def test_the_cavity_is_what_a_model_without_the_arm_predicts() -> None:
     y, s = 0.5 + 0.1 * rng.standard_normal(12), rng.uniform(0.001, 0.01, size=12)
     model = Surrogate((3, 4), (0.5, 0.5))
     model.fit(x, y, s, np.ones(12))
-    prior = model.cavity(x, y, s, np.ones(12))
+    means, variances = model.cavity(x, y, s, np.ones(12))
 
     other = Surrogate((3, 4), (0.5, 0.5))
     other.group_variances, other.deviation = model.group_variances, model.deviation
     other.fit(x[1:], y[1:], s[1:], np.ones(11), n_rounds=0)
     mean, variance = other.predict(x[:1])
 
-    assert prior.means[0] == pytest.approx(mean[0], abs=1e-6)
-    assert prior.variances[0] == pytest.approx(variance[0], rel=1e-4)
+    assert means[0] == pytest.approx(mean[0], abs=1e-6)
+    assert variances[0] == pytest.approx(variance[0], rel=1e-4)
 
 
 def test_a_parameter_without_effect_loses_its_variance_and_the_other_keeps_its_own() -> None:

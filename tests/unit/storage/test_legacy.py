@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from convergence_cluster.bootstrap.searching import dump_legacy, parse_legacy
 from convergence_cluster.domain.errors import ConvergenceError, NotFound
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.storage.database import open_database
@@ -98,6 +100,48 @@ def test_scores_are_worked_out_again_under_todays_weights(store: LegacyStore) ->
 
     assert best.legacy.elites[0].configuration["model"] == "nano"
     assert best.legacy.elites[0].score == 0.7
+
+
+def test_all_that_was_measured_is_handed_on_with_what_the_cases_add(store: LegacyStore) -> None:
+    cases = {"a": 0.9, "b": 0.7}
+    store.save(FAMILY, study(1, arm("mini", 0.2, 0.8, deviation=0.02, cases=cases), arm("nano", 0.2, 0.1)))
+
+    legacy = store.inherit(FAMILY, SPACE, now_s=1.0, limit=1, cases=("b", "a")).legacy
+
+    assert [known.score for known in legacy.arms] == [0.8, 0.1]
+    assert legacy.arms[0].variance == pytest.approx(0.0004)
+    assert [known.effect for known in legacy.cases] == pytest.approx([-0.1, 0.1])
+    assert parse_legacy(dump_legacy(legacy)) == legacy
+
+
+def test_a_memory_of_an_older_release_is_still_read(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/legacy.db"
+    database = open_database(url)
+    LegacyStore(database).save(FAMILY, study(1, arm("mini", 0.2, 0.8)))
+    exported = export_document(LegacyStore(database))
+    with database.write() as connection:
+        connection.execute(text("ALTER TABLE convergence_legacy_arms DROP COLUMN deviation"))
+        connection.execute(text("UPDATE convergence_schema SET version = 2"))
+    database.close()
+
+    again = open_database(url)
+
+    assert LegacyStore(again).inherit(FAMILY, SPACE, now_s=1.0).legacy.arms[0].score == 0.8
+    assert export_document(LegacyStore(again)) == exported
+    again.close()
+
+
+def test_an_export_of_an_older_release_is_still_read(store: LegacyStore, tmp_path: Path) -> None:
+    store.save(FAMILY, study(1, arm("mini", 0.2, 0.8)))
+    document = export_document(store)
+    document["version"] = 1
+    del document["families"][0]["studies"][0]["arms"][0]["deviation"]
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+    import_file(store, path)
+
+    assert store.studies(FAMILY.id)[0].arms[0].deviation is None
 
 
 def test_a_family_is_its_api_and_metrics_and_holds_no_secret(store: LegacyStore) -> None:

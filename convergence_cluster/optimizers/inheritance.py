@@ -1,0 +1,147 @@
+"""What earlier studies say of arms, and how far to believe it: only as far as this study's own calls bear it out.
+
+The calls of every arm are likelier either by what earlier studies say of it or by what this study's model, which knows
+nothing of them, expects of it. The product of the ratios is the evidence for the earlier studies as a whole: a few
+arms that contradict them clearly, and they count for nothing.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.domain.search import KnownArm
+from convergence_cluster.optimizers.design import Design
+from convergence_cluster.optimizers.genome import Codec, Rows
+from convergence_cluster.optimizers.mixtures import Parts
+from convergence_cluster.optimizers.surrogate import Prior, Surrogate, Told
+
+Floats = NDArray[np.float64]
+
+FIRST_TRUST = 0.5
+"""The chance that earlier studies are like this one, before any call."""
+FIRST_KEPT, PSEUDO_KEPT = 0.9, 10.0
+"""The first guess of the share of arms that did not change since, and how many arms' worth of belief it has."""
+DRIFTS = (0.005, 0.02, 0.05)
+"""Standard deviations by which arms may have moved, each by itself; which one, is judged by the evidence."""
+OFFSET = 0.05
+"""Standard deviation of what all arms' scores may have moved by together."""
+_WORTH_A_DRAW = 0.01
+_GUESSED = 0.9
+"""The share, where an arm was not measured but follows from the others."""
+_MAX_NOTED = 20_000
+_ROUNDS = 2
+_FIT_ROUNDS = 12
+
+
+class Inheritance:
+    """Earlier studies' beliefs about every arm, measured or not, and the trust in them."""
+
+    def __init__(self, codec: Codec, known: Sequence[KnownArm]) -> None:
+        rows = codec.encode([arm.configuration for arm in known])
+        self._scores = np.array([arm.score for arm in known])
+        self._variances = np.array([arm.variance for arm in known])
+        self._measured = {row.tobytes(): (arm.score, arm.variance, 1.0) for row, arm in zip(rows, known, strict=True)}
+        self._told = dict(self._measured)
+        self._design = Design(codec, None, is_useful=bool(known))
+        self._surrogate = Surrogate(self._design.widths, self._design.shares())
+        self.n_known = len(known)
+        self.trust = FIRST_TRUST if known else 0.0
+        self.offset = 0.0
+        self.drift = DRIFTS[0] ** 2
+        """Variance of arms' own changes."""
+        self._kept = FIRST_KEPT
+        if known:
+            self._fit(rows)
+
+    def told(self, rows: Rows) -> Told:
+        """Return what earlier studies say of arms of these genes."""
+        n = len(rows)
+        if self.n_known == 0 or n == 0:
+            return Told(means=np.zeros(n), variances=np.ones(n), shares=np.zeros(n))
+        keys = [row.tobytes() for row in rows]
+        new = [k for k, key in enumerate(keys) if key not in self._told]
+        if new:
+            self._guess([keys[k] for k in new], rows[new])
+        means, variances, shares = np.array([self._told[key] for key in keys]).T
+        return Told(means=means, variances=variances, shares=shares)
+
+    def drawn(self, scores: Floats, rows: Rows, rng: np.random.Generator) -> Floats:
+        """Return draws of arms' scores, shape (n, n_draws), some of them by what earlier studies say."""
+        if self.trust < _WORTH_A_DRAW:
+            return scores
+        told = self.told(rows)
+        spread = np.sqrt(told.variances + self.drift)[:, None]
+        is_told = rng.random(scores.shape) < self.trust * self._kept * told.shares[:, None]
+        by_told = told.means[:, None] + self.offset + spread * rng.standard_normal(scores.shape)
+        return np.where(is_told, by_told, scores)
+
+    def add_to(self, parts: Parts, prior: Prior) -> Parts:
+        """Return the mixtures with what earlier studies say as their last part."""
+        if self.trust <= 0.0:
+            return parts
+        told = prior.told
+        shares = self.trust * self._kept * told.shares
+        parts.shares[:3] *= 1.0 - shares
+        parts.shares[3] = shares
+        parts.means[3] = told.means + self.offset
+        parts.variances[3] = told.variances + self.drift
+        return parts
+
+    def weigh(self, told: Told, means: Floats, errors: Floats, otherwise: Floats, level_variance: float) -> None:
+        """Judge the earlier studies by this study's means, the variances of their errors and what explains them else.
+
+        `otherwise` is the logarithm of each mean's density by the model that knows nothing of earlier studies,
+        `level_variance` that of an error that all the means share.
+        """
+        if self.n_known == 0 or len(means) == 0:
+            return
+        allowed = OFFSET**2 + level_variance
+        found = [self._evidence(told, means, errors, otherwise, drift**2, allowed) for drift in DRIFTS]
+        logs = np.array([evidence for evidence, _, _ in found])
+        weights = np.exp(logs - logs.max())
+        total = float(logs.max()) + float(np.log(weights.mean()))
+        weights /= weights.sum()
+        odds = np.log(FIRST_TRUST / (1.0 - FIRST_TRUST)) + total
+        self.trust = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
+        self.offset = float(weights @ np.array([offset for _, offset, _ in found]))
+        self.drift = float(weights @ np.square(DRIFTS))
+        kept = float(weights @ np.array([agreeing for _, _, agreeing in found]))
+        self._kept = (PSEUDO_KEPT * FIRST_KEPT + kept) / (PSEUDO_KEPT + float(told.shares.sum()))
+
+    def _evidence(  # noqa: PLR0917  one caller
+        self, told: Told, means: Floats, errors: Floats, otherwise: Floats, drift: float, allowed: float
+    ) -> tuple[float, float, float]:
+        """Return the logarithm of the evidence at a drift, the offset, and how many arms agree."""
+        spread = told.variances + drift + errors
+        rests = means - told.means
+        share = FIRST_KEPT * told.shares
+        agree = np.ones(len(rests))
+        for _ in range(_ROUNDS):
+            weights = agree / spread
+            precision = 1.0 / allowed + float(weights.sum())
+            offset = float(weights @ rests) / precision
+            like = np.log(share) - 0.5 * ((rests - offset) ** 2 / spread + np.log(spread))
+            both = np.logaddexp(like, np.log1p(-share) + otherwise)
+            agree = np.exp(like - both)
+        penalty = 0.5 * offset**2 / allowed + 0.5 * np.log(precision * allowed)
+        return float((both - otherwise).sum() - penalty), offset, float(agree.sum())
+
+    def _guess(self, keys: Sequence[bytes], rows: Rows) -> None:
+        """Note what follows from the measured arms of others."""
+        if len(self._told) > _MAX_NOTED:
+            self._told = dict(self._measured)
+        means, variances = self._surrogate.predict(self._design.features(rows))
+        for key, mean, variance in zip(keys, means.tolist(), variances.tolist(), strict=True):
+            self._told[key] = (mean, variance + self._surrogate.deviation, _GUESSED)
+
+    def _fit(self, rows: Rows) -> None:
+        """Fit the model by which arms that were not measured are judged."""
+        ones = np.ones(len(rows))
+        self._surrogate.fit(self._design.features(rows), self._scores, self._variances, ones, n_rounds=_FIT_ROUNDS)
+        variances = {
+            group: float(v) for group, v in zip(self._design.groups, self._surrogate.group_variances, strict=True)
+        }
+        if self._design.grow(len(rows), variances):
+            self._surrogate = Surrogate(self._design.widths, self._design.shares())
+            self._surrogate.fit(self._design.features(rows), self._scores, self._variances, ones, n_rounds=_FIT_ROUNDS)
