@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convergence_cluster.domain.identity import ArmId, Configuration
+from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Objective, Recommendation
-from convergence_cluster.optimizers.front import MetricMeans, nondominated, oriented, violation
+from convergence_cluster.optimizers.belief import Belief
+from convergence_cluster.optimizers.front import nondominated, oriented, violation
 
 Z90 = 1.6448536269514722
 """Half width of a normal's central 90 % interval, in standard deviations."""
@@ -23,33 +24,6 @@ MIN_TRIED = 4
 """Cases that an arm must have had to be recommended, where any arm has had as many: one lucky call is no answer."""
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Belief:
-    """What is believed of the opened arms, index = arm id; normal and independent given the level common to all."""
-
-    means: Floats
-    variances: Floats
-    level_variance: float
-    """Of an error that all arms share: the cases nobody has seen."""
-    call_variances: Floats
-    n_calls: NDArray[np.int64]
-    n_cases: NDArray[np.int64]
-    states: Sequence[ArmState]
-    configurations: Sequence[Configuration]
-    operators: Sequence[str]
-    metrics: MetricMeans
-    reach: Floats | None = None
-    """What is sure of every arm in every metric, more being better, shape (n_arms, n_objectives); nan: nothing.
-
-    None: the arms' own means decide which are on the front.
-    """
-
-    @property
-    def runs(self) -> NDArray[np.bool_]:
-        """Whether each arm can run and has a score."""
-        return np.array([state is not ArmState.OUT for state in self.states], dtype=bool) & (self.n_cases > 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,8 +111,12 @@ def answer(
     odds = chances(belief, best, within, rng)
     broken = np.nan_to_num(violation(belief.metrics.means, objectives))
 
+    bar = belief.means[best] - belief.variances[best] ** 0.5
+
     def estimate(arm: int) -> ArmEstimate:
-        return _estimate(belief, arm, float(odds.p_best[arm]), is_feasible=bool(broken[arm] <= 0))
+        is_leading = bool(belief.means[arm] >= bar)
+        is_feasible = bool(broken[arm] <= 0)
+        return _estimate(belief, arm, float(odds.p_best[arm]), is_leading=is_leading, is_feasible=is_feasible)
 
     tied = _tied(belief, best, broken)
     return Recommendation(
@@ -184,9 +162,13 @@ def _front(belief: Belief, objectives: Sequence[Objective], broken: Floats) -> l
     return [int(arm) for arm in kept[order]][:MAX_FRONT]
 
 
-def _estimate(belief: Belief, arm: int, p_best: float, *, is_feasible: bool) -> ArmEstimate:
-    half = Z90 * float(np.sqrt(belief.variances[arm] + belief.level_variance))
-    mean = float(belief.means[arm])
+def _estimate(belief: Belief, arm: int, p_best: float, *, is_leading: bool, is_feasible: bool) -> ArmEstimate:
+    """Return what is known of an arm; a leading one has its usual disappointment taken off."""
+    variance, mean = float(belief.variances[arm]), float(belief.means[arm])
+    if is_leading:
+        mean = min(max(mean + belief.shift * variance**0.5, 0.0), 1.0)
+        variance *= 1.0 + belief.shift_variance
+    half = Z90 * float(np.sqrt(variance + belief.level_variance))
     halves = Z90 * np.sqrt(belief.metrics.variances[arm])
     return ArmEstimate(
         arm=ArmId(arm),

@@ -3,7 +3,8 @@
 import numpy as np
 
 from convergence_cluster.domain.search import Interval
-from convergence_cluster.optimizers.answer import Z90, Belief
+from convergence_cluster.optimizers.answer import Z90
+from convergence_cluster.optimizers.belief import Belief
 from convergence_cluster.optimizers.evidence import Evidence
 
 _FREEDOM = 6.0

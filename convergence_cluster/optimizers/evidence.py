@@ -100,6 +100,14 @@ class Evidence:
         sums = self._sums[:, : self.n_arms]
         return self.noise.variances(sums[Sum.CELLS], _squares(sums), centres)
 
+    def surprise(self, case: int, score: float, mean: float) -> float:
+        """Return how far a score lies above what is expected of an arm of this mean on this case."""
+        return score - float(self.effects.values[case]) - mean
+
+    def call_variance(self, mean: float) -> float:
+        """Return the variance that is expected of one call of an arm of this mean."""
+        return float(self.noise.expected(np.ones(1), np.array([mean]))[0])
+
     def adjust(self, centres: Floats) -> None:
         """Fit the case effects and the noise anew around the arms' means as now believed, and rebuild every sum."""
         n = len(self._ids)

@@ -18,8 +18,9 @@ from convergence_cluster.domain.search import (
     SearchProblem,
     StopReason,
 )
-from convergence_cluster.optimizers.answer import Belief, answer, best_arm
+from convergence_cluster.optimizers.answer import answer, best_arm
 from convergence_cluster.optimizers.arms import Arms, Birth, Proposal
+from convergence_cluster.optimizers.belief import Belief, believed
 from convergence_cluster.optimizers.candidates import candidates_of, foreign
 from convergence_cluster.optimizers.change import paired_change
 from convergence_cluster.optimizers.choosing import GROWTH, Choosing
@@ -30,6 +31,7 @@ from convergence_cluster.optimizers.genome import Codec
 from convergence_cluster.optimizers.metrics import Metrics, no_metrics
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.openings import baseline_lags, credit, is_elite_worth_it, openings
+from convergence_cluster.optimizers.optimism import Optimism
 from convergence_cluster.optimizers.order import case_order, case_weights
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
@@ -84,6 +86,7 @@ class RacingSearch:
         self._arms = Arms()
         within = MARGIN * problem.stopping.within
         self._choosing = Choosing(self._arms, self._model, self._candidates, self._schedule, within)
+        self._optimism = Optimism()
         self._n_told = 0
         self._due = 0
         self._wanted = openings(legacy.elites, problem.baseline)
@@ -127,6 +130,7 @@ class RacingSearch:
                 continue
             self._n_told += 1
             if seen.kind is OutcomeKind.OK and seen.score is not None:
+                self._optimism.watch(self._arms, self._evidence, int(seen.arm), seen.case, seen.score)
                 self._evidence.add(seen.arm, seen.case, seen.score)
                 if seen.objectives:
                     self._metrics.add(seen.arm, seen.case, seen.objectives)
@@ -254,6 +258,7 @@ class RacingSearch:
     def _retire_beaten(self) -> None:
         arms, counts = self._arms, self._evidence.counts
         leader = self._leader()
+        self._optimism.lead(arms, leader)
         if leader is None or "racing" in self._ablated:
             return
         gone = beaten(
@@ -284,17 +289,12 @@ class RacingSearch:
         self._stop = self._rule.verdict(n_told=self._n_told, incumbent=incumbent, p_within=self._p_within)
 
     def _belief(self, *, with_metrics: bool) -> Belief:
-        arms, evidence = self._arms, self._evidence
-        return Belief(
-            means=arms.means.copy(),
-            variances=arms.variances.copy(),
-            level_variance=evidence.effects.level_variance(self._problem.n_cases),
-            call_variances=evidence.call_variances(arms.means),
-            n_calls=self._schedule.n_told.copy(),
-            n_cases=evidence.counts.astype(np.int64),
-            states=tuple(arms.states),
-            configurations=tuple(arms.configurations),
-            operators=tuple(birth.operator for birth in arms.births),
+        arms = self._arms
+        return believed(
+            arms,
+            self._evidence,
+            self._schedule,
+            self._optimism,
             metrics=self._metrics.means(arms.n) if with_metrics else no_metrics(arms.n),
             reach=self._tradeoffs.sure(arms.n) if self._tradeoffs.is_known else None,
         )

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from convergence_cluster.domain.search import ArmState, SearchProblem, StopReason
-from convergence_cluster.optimizers.answer import Belief
 from convergence_cluster.optimizers.arms import Arms
+from convergence_cluster.optimizers.belief import Belief
 from convergence_cluster.optimizers.schedule import Schedule
 
 ROUND = 4

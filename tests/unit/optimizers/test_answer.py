@@ -16,7 +16,8 @@ from convergence_cluster.domain.search import (
     StopReason,
 )
 from convergence_cluster.domain.space import SearchSpace
-from convergence_cluster.optimizers.answer import Belief, answer, best_arm, chances, expected_gain
+from convergence_cluster.optimizers.answer import answer, best_arm, chances, expected_gain
+from convergence_cluster.optimizers.belief import Belief
 from convergence_cluster.optimizers.front import MetricMeans
 from convergence_cluster.optimizers.stopping import StoppingRule, is_hopeless
 
@@ -26,6 +27,8 @@ QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
 def _belief(means: list[float], deviations: list[float], metrics: list[float] | None = None) -> Belief:
     n = len(means)
     return Belief(
+        shift=0.0,
+        shift_variance=0.0,
         means=np.array(means),
         variances=np.array(deviations) ** 2,
         level_variance=0.0,
@@ -118,3 +121,16 @@ def test_patience_ends_a_study_that_does_not_improve() -> None:
 def test_a_close_rival_makes_certainty_hopeless() -> None:
     assert is_hopeless(_belief([0.6, 0.59], [0.02, 0.02]), 0, 0.0, 0.95)
     assert not is_hopeless(_belief([0.6, 0.4], [0.02, 0.02]), 0, 0.0, 0.95)
+
+
+def test_what_leading_arms_usually_disappoint_by_is_taken_off_their_report_and_no_other() -> None:
+    plain = _belief([0.60, 0.59, 0.52], [0.02, 0.03, 0.05])
+    belief = replace(plain, shift=-1.0, shift_variance=0.21)
+
+    result = _answered(belief)
+
+    assert result.best is not None
+    scores = [result.best.score, *(arm.score for arm in result.tied)]
+    assert [score.mean for score in scores] == pytest.approx([0.58, 0.56, 0.52])
+    assert scores[0].high - scores[0].mean == pytest.approx(1.6449 * 0.022, rel=1e-4)
+    assert scores[2].high - scores[2].mean == pytest.approx(1.6449 * 0.05, rel=1e-4)

@@ -1,0 +1,75 @@
+"""What is believed of the opened arms, put together for answers and for stopping."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convergence_cluster.domain.identity import Configuration
+from convergence_cluster.domain.search import ArmState
+from convergence_cluster.optimizers.arms import Arms
+from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.front import MetricMeans
+from convergence_cluster.optimizers.optimism import Optimism
+from convergence_cluster.optimizers.schedule import Schedule
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Belief:
+    """What is believed of the opened arms, index = arm id; normal and independent given the level common to all."""
+
+    means: Floats
+    variances: Floats
+    level_variance: float
+    """Of an error that all arms share: the cases nobody has seen."""
+    shift: float
+    """What to add to the mean of an arm that looks good, in its standard deviations."""
+    shift_variance: float
+    """How uncertain that is."""
+    call_variances: Floats
+    n_calls: NDArray[np.int64]
+    n_cases: NDArray[np.int64]
+    states: Sequence[ArmState]
+    configurations: Sequence[Configuration]
+    operators: Sequence[str]
+    metrics: MetricMeans
+    reach: Floats | None = None
+    """What is sure of every arm in every metric, more being better, shape (n_arms, n_objectives); nan: nothing.
+
+    None: the arms' own means decide which are on the front.
+    """
+
+    @property
+    def runs(self) -> NDArray[np.bool_]:
+        """Whether each arm can run and has a score."""
+        return np.array([state is not ArmState.OUT for state in self.states], dtype=bool) & (self.n_cases > 0)
+
+
+def believed(
+    arms: Arms,
+    evidence: Evidence,
+    schedule: Schedule,
+    optimism: Optimism,
+    *,
+    metrics: MetricMeans,
+    reach: Floats | None,
+) -> Belief:
+    """Return what is believed now; later calls do not change it."""
+    return Belief(
+        means=arms.means.copy(),
+        variances=arms.variances.copy(),
+        level_variance=evidence.effects.level_variance(len(evidence.weights)),
+        shift=optimism.shift,
+        shift_variance=optimism.variance,
+        call_variances=evidence.call_variances(arms.means),
+        n_calls=schedule.n_told.copy(),
+        n_cases=evidence.counts.astype(np.int64),
+        states=tuple(arms.states),
+        configurations=tuple(arms.configurations),
+        operators=tuple(birth.operator for birth in arms.births),
+        metrics=metrics,
+        reach=reach,
+    )
