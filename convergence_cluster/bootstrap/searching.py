@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from convergence_cluster.coordinator.protocols import Optimizer
 from convergence_cluster.domain.identity import Json
@@ -60,7 +61,11 @@ def parse_legacy(document: Json) -> Legacy:
     """Return the legacy that `dump_legacy` wrote."""
     return Legacy(
         elites=tuple(Elite(**elite) for elite in document["elites"]),
-        arms=tuple(KnownArm(**arm) for arm in document.get("arms", ())),
+        arms=tuple(_known_arm(arm) for arm in document.get("arms", ())),
         cases=tuple(KnownCase(**case) for case in document.get("cases", ())),
         policy=document["policy"],
     )
+
+
+def _known_arm(values: Mapping[str, Any]) -> KnownArm:
+    return KnownArm(**{**values, "cases": tuple((case, score) for case, score in values["cases"])})

@@ -59,6 +59,8 @@ class KnownArm:
     score: float
     variance: float
     """How uncertain that score was, with what an edit of the configuration adds."""
+    cases: tuple[tuple[int, float], ...] = ()
+    """Scores on single cases that are among this study's too, by their index here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,11 +57,9 @@ class Deviations:
             self.odd = (float(shares[2].sum()) + PSEUDO_ODD * FIRST_ODD) / (len(means) + PSEUDO_ODD)
         return np.asarray(shares[0])
 
-    def weigh(self, prior: Prior, means: Floats, errors: Floats, level_variance: float) -> None:
-        """Judge what earlier studies say by the arms' means, the variances of their errors and that of their level."""
-        self._inheritance.weigh(
-            prior.told, means, errors, log_density(self._alone(prior), means, errors), level_variance
-        )
+    def log_density(self, prior: Prior, means: Floats, errors: Floats) -> Floats:
+        """Return how well arms' means whose errors have these variances are explained without earlier studies."""
+        return log_density(self._alone(prior), means, errors)
 
     def prior(self, prior: Prior) -> Parts:
         """Return what is expected of arms of which the model's weights say so much."""

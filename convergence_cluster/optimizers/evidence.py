@@ -141,6 +141,11 @@ class Evidence:
         both = np.array(pairs).reshape(len(pairs), 2)
         return both[:, 0], both[:, 1]
 
+    def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+        """Return arm, case and mean score less the case's effect of every cell, shape (n_cells,) each."""
+        n = len(self._ids)
+        return self._arm[:n], self._case[:n], self._mean[:n] - self.effects.values[self._case[:n]]
+
     def residuals(self, centres: Floats, n_cases: int) -> tuple[Floats, Floats]:
         """Return scores less case effects and believed means on the cases most seen, and 1 where there is a score.
 

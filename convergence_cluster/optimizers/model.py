@@ -39,7 +39,7 @@ class Model:
         self.surrogate = Surrogate(design.widths, design.shares())
         self.interplay = Interplay(design.main_slices(), n_cases)
         self.scatter = Scatter(codec)
-        self.inheritance = Inheritance(codec, known)
+        self.inheritance = Inheritance(codec, known, n_cases)
         self.deviations = Deviations(self.surrogate.deviation, self.inheritance)
 
     def is_outgrown(self, n_arms: int) -> bool:
@@ -78,9 +78,17 @@ class Model:
         near = self.deviations.fit(means[known], errors[known], here, self.surrogate.deviation, everywhere)
         self.scatter.fit(arms.rows[known], surprises, spreads, self.surrogate.deviation, near)
         prior = replace(prior, scales=self.scatter(arms.rows))
-        level_variance = evidence.effects.level_variance(self._n_cases)
-        self.deviations.weigh(prior.only(known), means[known], errors[known], level_variance)
+        if self.inheritance.n_known > 0:
+            self._weigh(arms, evidence, prior, means, errors)
         arms.relearn(prior, self.deviations, evidence)
+
+    def _weigh(self, arms: Arms, evidence: Evidence, prior: Prior, means: Floats, errors: Floats) -> None:
+        """Judge what earlier studies say by the arms' own means and the variances of their errors."""
+        known = evidence.counts > 0
+        surprises = self.inheritance.compare(arms.rows, arms.means, evidence, errors).only(known)
+        otherwise = self.deviations.log_density(prior.only(known), means[known], errors[known])
+        level_variance = evidence.effects.level_variance(self._n_cases)
+        self.inheritance.weigh(prior.told.only(known), surprises, otherwise, level_variance)
 
     def expected(self, features: Floats, rows: Rows) -> Prior:
         """Return what the weights say of arms that have no calls, and how far that can be trusted."""

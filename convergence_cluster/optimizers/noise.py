@@ -28,8 +28,8 @@ NEGLIGIBLE = 0.02
 """Case effects of less than this part of the noise are not worth their own error."""
 PSEUDO_KNOWN = 4.0
 """Arms' worth of belief that a case of an earlier study is like the others."""
-CLEARLY = 4.0
-"""Standard errors by which scores must follow what earlier studies found of the cases."""
+SAME_PRECISION = 4.0
+"""Of the belief that cases add to scores what they added in earlier studies: give or take a half of it."""
 SIGNIFICANT = 2.0
 """Standard errors by which the variance between cases must exceed chance before case effects are believed."""
 
@@ -162,12 +162,12 @@ class CaseEffects:
         self.variances = self.variance * (1.0 - kept)
 
     def _seen_again(self, cases: NDArray[np.int64], rests: Floats) -> Floats:
-        """Return as much of the known effects as the scores follow, none while that may be chance, shape (n_cases,)."""
+        """Return as much of the known effects as the scores follow, all before there are any, shape (n_cases,)."""
         x = self._known[cases]
-        along, size = float(x @ (rests - rests.mean())), float(((x - x.mean()) ** 2).sum())
-        if along <= CLEARLY * (size * float(rests.var())) ** 0.5:
-            return np.zeros(len(self._known))
-        return min(along / max(size, 1e-12), 1.0) * self._known
+        noise = max(float(rests.var()), 1e-12)
+        along, size = float(x @ (rests - rests.mean())) / noise, float(((x - x.mean()) ** 2).sum()) / noise
+        share = (along + SAME_PRECISION) / (size + SAME_PRECISION)
+        return min(max(share, 0.0), 1.0) * self._known
 
     def level_variance(self, n_cases: int) -> float:
         """Return the variance that the cases not yet seen leave in every arm's mean alike."""

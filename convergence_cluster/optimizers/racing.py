@@ -32,7 +32,7 @@ from convergence_cluster.optimizers.metrics import Metrics, no_metrics
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.openings import baseline_lags, credit, is_elite_worth_it, openings
 from convergence_cluster.optimizers.optimism import Optimism
-from convergence_cluster.optimizers.order import case_order, case_weights
+from convergence_cluster.optimizers.order import case_order, case_weights, known_first
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
 from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
@@ -67,8 +67,8 @@ class RacingSearch:
         legacy = Legacy() if "legacy" in self._ablated else problem.legacy
         self._rng = np.random.default_rng(problem.seed)
         weights = case_weights(problem)
-        order = case_order(problem.n_cases, problem.case_tags, self._rng).tolist()
-        self._schedule = Schedule(order, problem.max_repeats)
+        order = known_first(case_order(problem.n_cases, problem.case_tags, self._rng), legacy.cases)
+        self._schedule = Schedule(order.tolist(), problem.max_repeats)
         can_repeat, with_effects = problem.max_repeats > 1, "pairing" not in self._ablated
         self._evidence = Evidence(weights, can_repeat=can_repeat, with_effects=with_effects, known=legacy.cases)
         self._metrics = Metrics(len(problem.objectives), weights)

@@ -74,7 +74,7 @@ class LegacyStore:
         return Inheritance(
             legacy=Legacy(
                 elites=chosen,
-                arms=known_arms(studies, space, defaults=defaults or {}, rescore=rescore),
+                arms=known_arms(studies, space, defaults=defaults or {}, rescore=rescore, cases=cases),
                 cases=known_cases(studies[0], cases, rescore) if studies else (),
                 policy=policy,
             ),

@@ -1,7 +1,7 @@
 """What earlier studies measured, as a prior for the next one: of every configuration, and of every test case."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from convergence_cluster.domain.identity import Configuration, canonical_json
@@ -17,6 +17,8 @@ MIN_COMMON = 3
 """Configurations that two studies must share to be put on one scale."""
 SAME_SCORE = 0.02
 """Scores of single cases are used while the arms' own differ from those under today's weights by less on average."""
+MAX_CELLS = 20_000
+"""Scores on single cases that are handed on: so many lie in the next study's own record."""
 _LEAST_COIN = 0.01
 _LEAST_VARIANCE = 1e-8
 
@@ -28,6 +30,7 @@ class _Told:
     configuration: Configuration
     score: float
     variance: float
+    cases: tuple[tuple[int, float], ...] = ()
 
 
 def score_of(arm: LegacyArm, rescore: Rescore | None) -> float:
@@ -37,30 +40,37 @@ def score_of(arm: LegacyArm, rescore: Rescore | None) -> float:
 
 
 def known_arms(
-    studies: Sequence[LegacyStudy], space: SearchSpace, *, defaults: Configuration, rescore: Rescore | None
+    studies: Sequence[LegacyStudy],
+    space: SearchSpace,
+    *,
+    defaults: Configuration,
+    rescore: Rescore | None,
+    cases: Sequence[str] = (),
 ) -> tuple[KnownArm, ...]:
     """Return what the studies, newest first, say together of each configuration, on the scale of the newest.
 
     An older study counts by how far its scores differ from the newest's on the configurations that both have; one that
-    shares too few says nothing. What several say of one configuration is averaged by precision.
+    shares too few says nothing. What several say of one configuration is averaged by precision. Scores on `cases`, ids
+    in today's order, come from the newest.
     """
+    places = {case: index for index, case in enumerate(cases)}
     merged: dict[str, list[_Told]] = {}
     for n_later, study in enumerate(studies):
         told = _told(study, space, defaults, rescore, STUDY_DECAY**n_later)
+        if n_later == 0 and _is_same_score(study, rescore):
+            told = _with_cases(study, told, places)
         common = [(key, other) for key, other in told.items() if key in merged]
         if merged and len(common) < MIN_COMMON:
             continue
         shift = sum(merged[key][0].score - other.score for key, other in common) / max(len(common), 1)
         for key, one in told.items():
-            moved = _Told(configuration=one.configuration, score=one.score + shift, variance=one.variance)
-            merged.setdefault(key, []).append(moved)
+            merged.setdefault(key, []).append(replace(one, score=one.score + shift))
     return tuple(_averaged(group) for group in merged.values())
 
 
 def known_cases(study: LegacyStudy, cases: Sequence[str], rescore: Rescore | None) -> tuple[KnownCase, ...]:
     """Return what each of today's cases that the study had added to all its arms' scores."""
-    moved = sum(abs(score_of(arm, rescore) - arm.score) for arm in study.arms)
-    if not study.arms or moved > SAME_SCORE * len(study.arms):
+    if not _is_same_score(study, rescore):
         return ()
     found = []
     for index, case in enumerate(cases):
@@ -68,6 +78,23 @@ def known_cases(study: LegacyStudy, cases: Sequence[str], rescore: Rescore | Non
         if rests:
             found.append(KnownCase(case=index, effect=sum(rests) / len(rests), n_arms=len(rests)))
     return tuple(found)
+
+
+def _is_same_score(study: LegacyStudy, rescore: Rescore | None) -> bool:
+    moved = sum(abs(score_of(arm, rescore) - arm.score) for arm in study.arms)
+    return moved <= SAME_SCORE * len(study.arms)
+
+
+def _with_cases(study: LegacyStudy, told: Mapping[str, _Told], places: Mapping[str, int]) -> dict[str, _Told]:
+    """Return what the study said with scores on single cases, the best arms' first while there is room."""
+    found, room = dict(told), MAX_CELLS
+    for arm in study.arms:
+        key = canonical_json(arm.configuration)
+        cells = [(places[case], round(score, 4)) for case, score in arm.cases.items() if case in places]
+        if key in found and len(cells) <= room:
+            room -= len(cells)
+            found[key] = replace(found[key], cases=tuple(sorted(cells)))
+    return found
 
 
 def _told(
@@ -108,4 +135,5 @@ def _averaged(group: Sequence[_Told]) -> KnownArm:
         configuration=group[0].configuration,
         score=sum(told.score / told.variance for told in group) / precision,
         variance=1.0 / precision,
+        cases=group[0].cases,
     )

@@ -11,7 +11,7 @@ from convergence_cluster.optimizers.genome import Codec
 from convergence_cluster.optimizers.inheritance import Inheritance
 from convergence_cluster.optimizers.surrogate import Prior
 
-NOTHING_KNOWN = Inheritance(Codec(SearchSpace(parameters=())), ())
+NOTHING_KNOWN = Inheritance(Codec(SearchSpace(parameters=())), (), 1)
 
 
 def _prior(means: np.ndarray[tuple[int], np.dtype[np.float64]], variance: float = 1e-6) -> Prior:

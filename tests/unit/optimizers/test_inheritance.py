@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from convergence_cluster.domain.search import KnownArm
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
+from convergence_cluster.optimizers.comparison import Surprises
 from convergence_cluster.optimizers.genome import Codec
 from convergence_cluster.optimizers.inheritance import FIRST_TRUST, OFFSET, Inheritance
 from convergence_cluster.optimizers.mixtures import Parts
@@ -30,14 +31,16 @@ def _inheritance(scores: Floats, n: int = 40) -> Inheritance:
         KnownArm(configuration=configuration, score=float(score), variance=1e-4)
         for configuration, score in zip(CONFIGURATIONS[:n], scores, strict=False)
     ]
-    return Inheritance(CODEC, known)
+    return Inheritance(CODEC, known, 10)
 
 
 def _weighed(inheritance: Inheritance, seen: list[int], level: float = 0.0) -> Inheritance:
     rng = np.random.default_rng(0)
     means = TRUTH[seen] + level + 0.05 * rng.standard_normal(len(seen))
     otherwise = -0.5 * ((means - 0.5) ** 2 / 0.04 + np.log(0.04))
-    inheritance.weigh(inheritance.told(ROWS[seen]), means, np.full(len(seen), 0.0025), otherwise, 0.0)
+    told, n = inheritance.told(ROWS[seen]), len(seen)
+    surprises = Surprises(rests=means - told.means, errors=np.full(n, 0.0025), paired=np.zeros(n))
+    inheritance.weigh(told, surprises, otherwise, 0.0)
     return inheritance
 
 
@@ -57,15 +60,15 @@ def test_an_earlier_study_that_misleads_is_dropped_after_a_few_arms(n_seen: int)
 
 def test_before_any_call_it_is_trusted_by_half_and_nothing_is_known_without_one() -> None:
     assert _inheritance(TRUTH).trust == FIRST_TRUST
-    assert Inheritance(CODEC, ()).trust == 0.0
-    assert Inheritance(CODEC, ()).told(ROWS).shares.tolist() == [0.0] * len(ROWS)
+    assert Inheritance(CODEC, (), 10).trust == 0.0
+    assert Inheritance(CODEC, (), 10).told(ROWS).shares.tolist() == [0.0] * len(ROWS)
 
 
 def test_arms_that_were_not_measured_follow_from_those_that_were() -> None:
     order = np.random.default_rng(1).permutation(40)
     measured = order[:30]
     known = [KnownArm(configuration=CONFIGURATIONS[k], score=float(TRUTH[k]), variance=1e-4) for k in measured]
-    inheritance = Inheritance(CODEC, known)
+    inheritance = Inheritance(CODEC, known, 10)
 
     told = inheritance.told(ROWS)
 

@@ -111,6 +111,7 @@ def test_all_that_was_measured_is_handed_on_with_what_the_cases_add(store: Legac
     assert [known.score for known in legacy.arms] == [0.8, 0.1]
     assert legacy.arms[0].variance == pytest.approx(0.0004)
     assert [known.effect for known in legacy.cases] == pytest.approx([-0.1, 0.1])
+    assert legacy.arms[0].cases == ((0, 0.7), (1, 0.9))
     assert parse_legacy(dump_legacy(legacy)) == legacy
 
 

@@ -51,6 +51,25 @@ def test_an_older_study_that_shares_too_little_says_nothing() -> None:
     assert known[0][0] == 0.5
 
 
+def test_scores_on_single_cases_are_handed_on_by_todays_index_from_the_newest_study() -> None:
+    newest = _study(_arm(0, 0.5, cases={"a": 0.9, "gone": 0.1}), _arm(1, 0.4), _arm(2, 0.3))
+    older = _study(*(_arm(x, 0.5, cases={"b": 0.5}) for x in range(4)))
+
+    found = known_arms((newest, older), SPACE, defaults={}, rescore=None, cases=("b", "a"))
+
+    assert {arm.configuration["x"]: arm.cases for arm in found} == {0: ((1, 0.9),), 1: (), 2: (), 3: ()}
+
+
+def test_of_too_many_scores_on_single_cases_the_best_arms_are_handed_on() -> None:
+    names = [str(number) for number in range(12_000)]
+    many = dict.fromkeys(names, 0.5)
+
+    found = known_arms((_study(_arm(0, 0.9, cases=many), _arm(1, 0.1, cases=many)),), SPACE, defaults={}, rescore=None,
+                       cases=names)  # fmt: skip
+
+    assert [len(arm.cases) for arm in found] == [12_000, 0]
+
+
 def test_of_an_edited_configuration_less_is_certain() -> None:
     known = _known(_study(_arm(1, 0.5), _arm(3, 0.7), _arm(6.4, 0.9)))
 
