@@ -14,6 +14,7 @@ import structlog
 from celery import Celery, bootsteps, current_task, signals
 from celery.worker.consumer import Consumer
 
+from convergence_cluster.bootstrap.collecting import collect_seldom
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.surroundings import ClusterSurroundings
 from convergence_cluster.bootstrap.traces import TRACE_HEADERS, open_traces
@@ -200,6 +201,7 @@ def _open(concurrency: int) -> None:
     runtime.start()
     _running[:] = [runtime]
     be_careful(lambda reason: runtime.refuse(reason, None))
+    collect_seldom()
 
 
 @signals.worker_shutdown.connect  # type: ignore[untyped-decorator]  # Celery has no types

@@ -4,6 +4,7 @@ import os
 import sys
 
 from convergence_cluster.bootstrap.caching import local_store
+from convergence_cluster.bootstrap.collecting import collect_seldom
 from convergence_cluster.bootstrap.runner import Alone, RunnerFactory
 from convergence_cluster.dispatch.in_child import ChildEnd
 from convergence_cluster.domain.clock import SystemClock
@@ -19,6 +20,7 @@ def main() -> None:
     clock = SystemClock()
     store = local_store(os.environ, clock)
     factory = RunnerFactory(study, environ=os.environ, meter=end, clock=clock, surroundings=Alone(open_store=store))
+    collect_seldom()
     end.serve(
         open_runner=factory.open,
         close_runner=factory.close,

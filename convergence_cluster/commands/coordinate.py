@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from convergence_cluster.bootstrap.cluster import ClusterCoordinator, Term
+from convergence_cluster.bootstrap.collecting import collect_seldom
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.measuring import ClusterMeasures
 from convergence_cluster.domain.clock import Clock, SystemClock
@@ -39,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     coordinator.on_turn = turn
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: coordinator.stop())
+    collect_seldom()
     coordinator.run()
     return 0
 

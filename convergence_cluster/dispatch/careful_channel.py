@@ -1,4 +1,4 @@
-"""Reads a queue as kombu does, and outlives what is no message: anybody who reaches Redis can write to it."""
+"""Reads a queue as kombu does, with one client, and outlives what is no message: anybody may write to it."""
 
 from collections.abc import Callable
 from queue import Empty
@@ -18,6 +18,7 @@ def be_careful(refuse: Callable[[str], None]) -> None:
 
 def _careful(channel: type[Channel], refuse: Callable[[str], None]) -> type[Channel]:
     original: Callable[..., Any] = channel._brpop_read  # noqa: SLF001 - kombu has no other place for it
+    new_client: Callable[..., Any] = channel._create_client  # noqa: SLF001
 
     def read(self: Any, **options: Any) -> Any:
         try:
@@ -26,4 +27,14 @@ def _careful(channel: type[Channel], refuse: Callable[[str], None]) -> type[Chan
             refuse(f"no message: {type(error).__name__}")
             raise Empty from error  # as if nothing had come
 
-    return type(channel.__name__, (channel,), {"_brpop_read": read})
+    def client(self: Any, asynchronous: bool = False) -> Any:  # noqa: FBT001, FBT002 - as kombu calls it
+        """Return the client of a pool again: kombu makes three for every message, a twentieth of the worker's time."""
+        if asynchronous:
+            return new_client(self, asynchronous=True)
+        known = self.__dict__.get("_lasting_client")
+        if known is None or known.connection_pool is not self.pool:
+            known = self.__dict__["_lasting_client"] = new_client(self)
+        return known
+
+    methods: dict[str, Any] = {"_brpop_read": read, "_create_client": client}
+    return type(channel.__name__, (channel,), methods)

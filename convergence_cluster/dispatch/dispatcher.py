@@ -20,7 +20,7 @@ _MIN_ROOM = 256
 _ROOM_PER_SLOT = 1.5
 _REAP_S = 1.0
 _SLOTS_S = 1.0
-_LINGER_SHARE, _LINGER_MAX_S = 0.15, 0.02
+_LINGER_SHARE, _LINGER_MAX_S = 0.3, 0.02
 _RESULTS_AT_ONCE = 500
 _REREAD_S = 10.0
 """How often results are looked for that a coordinator took and never dropped, fenced off as it was meanwhile."""

@@ -40,8 +40,10 @@ class Reporter:
     def add(self, task: Task, outcomes: Sequence[CallOutcome]) -> None:
         """Hand in outcomes of a task."""
         with self._news:
+            is_first = not self._pending
             self._of(task).outcomes += outcomes
-            self._news.notify()
+            if is_first:
+                self._news.notify()
 
     def finish(self, task: Task) -> threading.Event:
         """Hand in that no more will come; the event is set when Redis has all of it."""
@@ -79,7 +81,10 @@ class Reporter:
             self._news.notify_all()
 
     def _of(self, task: Task) -> _Pending:
-        return self._pending.setdefault((task.id, task.attempt), _Pending(task=task))
+        pending = self._pending.get((task.id, task.attempt))
+        if pending is None:
+            pending = self._pending[task.id, task.attempt] = _Pending(task=task)
+        return pending
 
     def _hand_in(self) -> None:
         with self._news:

@@ -18,7 +18,7 @@ from convergence_cluster.domain.search import (
     Recommendation,
     SearchProblem,
 )
-from convergence_cluster.optimizers.baselines_arms import Tally
+from convergence_cluster.optimizers.baselines_arms import Moments, Tally
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -48,17 +48,17 @@ class Posterior:
         return Interval(mean=mean, low=mean - half, high=mean + half)
 
 
-def shrunk_posterior(values: Sequence[Sequence[float]], *, n_population: int | None) -> Posterior:
-    """Return posteriors from each arm's draws (at least one each), shrunk to their common mean.
+def shrunk_posterior(moments: Sequence[Moments], *, n_population: int | None) -> Posterior:
+    """Return posteriors from the moments of each arm's draws, shrunk to their common mean.
 
     Each arm's variance is shrunk to the pooled one; `n_population` draws leave no doubt about a mean, None: no number
     of draws does. The prior's variance is estimated by moments, and the doubt about the prior is part of the result.
 
     Source: Morris, "Parametric empirical Bayes inference", JASA 78 (1983): the variance of its interval.
     """
-    counts = np.array([len(draws) for draws in values], dtype=float)
-    means = np.array([math.fsum(draws) / len(draws) for draws in values])
-    squares = np.array([math.fsum((x - m) ** 2 for x in draws) for draws, m in zip(values, means, strict=True)])
+    counts = np.array([each.n for each in moments], dtype=float)
+    means = np.array([each.mean for each in moments])
+    squares = np.array([each.squares for each in moments])
     freedom = counts.sum() - len(counts)
     spread = float(means.var(ddof=1)) if len(means) > 1 else 0.0
     pooled = float(squares.sum() / freedom) if freedom > 0 else spread  # before any arm has shown its own
@@ -106,8 +106,13 @@ def answer(problem: SearchProblem, tallies: Sequence[Tally], *, full: bool = Fal
     if not eligible:
         return _nothing_known(n_arms=len(tallies), n_alive=n_alive, n_calls=n_calls)
     n_population = problem.n_cases if problem.max_repeats == 1 else None
-    posterior = shrunk_posterior([_draws(tallies[arm], problem) for arm in eligible], n_population=n_population)
-    estimates = _estimates(problem, tallies, eligible, posterior)
+    moments = [tallies[arm].moments(problem.case_weights) for arm in eligible]
+    posterior = shrunk_posterior([of_score for of_score, _ in moments], n_population=n_population)
+    columns = [
+        shrunk_posterior([of_metrics[k] for _, of_metrics in moments], n_population=n_population)
+        for k in range(len(problem.objectives))
+    ]
+    estimates = _estimates(problem, tallies, eligible, posterior, columns)
     best = min(range(len(eligible)), key=lambda i: (not estimates[i].is_feasible, -posterior.mean[i], eligible[i]))
     gaps = posterior.mean[best] - posterior.mean
     is_tied = gaps <= Z_90 * np.sqrt(posterior.sd[best] ** 2 + posterior.sd**2)
@@ -128,25 +133,13 @@ def answer(problem: SearchProblem, tallies: Sequence[Tally], *, full: bool = Fal
     )
 
 
-def _draws(tally: Tally, problem: SearchProblem) -> list[float]:
-    """Return one value per case, so scaled that their plain mean is the weighted mean over these cases."""
-    scores = tally.case_scores()
-    if problem.case_weights is None:
-        return list(scores.values())
-    mean_weight = sum(problem.case_weights[case] for case in scores) / len(scores)
-    return [score * problem.case_weights[case] / mean_weight for case, score in scores.items()]
-
-
 def _estimates(
-    problem: SearchProblem, tallies: Sequence[Tally], arms: Sequence[int], posterior: Posterior
+    problem: SearchProblem,
+    tallies: Sequence[Tally],
+    arms: Sequence[int],
+    posterior: Posterior,
+    columns: Sequence[Posterior],
 ) -> list[ArmEstimate]:
-    columns = [
-        shrunk_posterior(
-            [[values[k] for values in tallies[arm].objectives.values()] for arm in arms],
-            n_population=problem.n_cases if problem.max_repeats == 1 else None,
-        )
-        for k in range(len(problem.objectives))
-    ]
     p_best = _p_best(problem, posterior)
     estimates = []
     for i, arm in enumerate(arms):
@@ -160,7 +153,7 @@ def _estimates(
                 operator=tally.operator,
                 score=posterior.interval(i),
                 n_calls=len(tally.told),
-                n_cases=len({case for _, case in tally.scores}),
+                n_cases=tally.moments(problem.case_weights)[0].n,
                 p_best=float(p_best[i]),
                 objectives=objectives,
                 is_feasible=is_feasible(problem.objectives, objectives),

@@ -1,6 +1,8 @@
 """Arms that are each called on all their cases, and what came back: the bookkeeping that all baselines share."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from typing import Protocol, TypeAlias
 
@@ -31,6 +33,23 @@ class Learn(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What a posterior needs to know of an arm's draws, at least one."""
+
+    n: int
+    mean: float
+    squares: float
+    """The sum of squared distances from the mean."""
+
+    @classmethod
+    def of(cls, draws: Iterable[float]) -> "Moments":
+        """Return those of draws."""
+        values = list(draws)
+        mean = math.fsum(values) / len(values)
+        return cls(len(values), mean, math.fsum((x - mean) ** 2 for x in values))
+
+
 class Tally:
     """One arm: the cells still to ask, those in flight, and the answers."""
 
@@ -44,6 +63,7 @@ class Tally:
         self.objectives: dict[Cell, tuple[float, ...]] = {}
         self.is_infeasible = False
         self.is_reported = False
+        self._moments: tuple[Moments, tuple[Moments, ...]] | None = None
 
     @property
     def state(self) -> ArmState:
@@ -58,6 +78,21 @@ class Tally:
         for (_, case), score in self.scores.items():
             sums.setdefault(case, []).append(score)
         return {case: sum(values) / len(values) for case, values in sums.items()}
+
+    def moments(self, weights: Sequence[float] | None) -> tuple[Moments, tuple[Moments, ...]]:
+        """Return those of the scores, one value a case, and of every raw metric; counted once until more is told.
+
+        Under `weights` the scores are so scaled that their plain mean is the weighted mean over their cases.
+        """
+        if self._moments is None:
+            scores = self.case_scores()
+            draws = list(scores.values())
+            if weights is not None:
+                mean_weight = sum(weights[case] for case in scores) / len(scores)
+                draws = [score * weights[case] / mean_weight for case, score in scores.items()]
+            columns = zip(*self.objectives.values(), strict=True)
+            self._moments = Moments.of(draws), tuple(map(Moments.of, columns))
+        return self._moments
 
     def mean_score(self, weights: Sequence[float] | None) -> float | None:
         """Return the weighted mean over the scored cases, or None without any."""
@@ -94,6 +129,7 @@ class Tally:
         self.in_flight.discard(cell)
         self.told.add(cell)
         if observation.kind is OutcomeKind.OK and observation.score is not None:
+            self._moments = None
             self.scores[cell] = observation.score
             self.objectives[cell] = observation.objectives
         self.is_infeasible |= observation.kind is OutcomeKind.INFEASIBLE

@@ -133,7 +133,7 @@ class HttpTransport:
     ) -> Reply:
         request = _request(
             endpoint,
-            self._parsed(endpoint.url) if url is None else url,
+            self._parsed(endpoint.url) if url is None or url == endpoint.url else url,
             {**endpoint.headers, **headers, **credentials.headers},
             content,
         )

@@ -8,7 +8,7 @@ from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import Direction, Objective, Observation, SearchProblem
 from convergence_cluster.domain.space import SearchSpace
 from convergence_cluster.optimizers.baselines_answer import answer, non_dominated, shrunk_posterior
-from convergence_cluster.optimizers.baselines_arms import Tally
+from convergence_cluster.optimizers.baselines_arms import Moments, Tally
 
 QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
 COST = Objective(name="usd", direction=Direction.MINIMIZE, high=0.5)
@@ -37,7 +37,7 @@ def test_means_are_pulled_towards_the_common_mean_the_more_the_less_is_known() -
     rng = np.random.default_rng(1)
     draws = [list(rng.normal(mean, 0.4, size=n)) for mean in (0.2, 0.5, 0.8) for n in (4, 64)]
 
-    posterior = shrunk_posterior(draws, n_population=None)
+    posterior = shrunk_posterior([*map(Moments.of, draws)], n_population=None)
 
     pulls = (posterior.mean - posterior.prior_mean) / (np.array([np.mean(d) for d in draws]) - posterior.prior_mean)
     assert (pulls < 1).all()
@@ -49,7 +49,8 @@ def test_the_interval_covers_the_truth_nine_times_in_ten() -> None:
     hits = []
     for _ in range(60):
         truths = rng.normal(0.5, 0.1, size=30)
-        posterior = shrunk_posterior([list(rng.normal(truth, 0.3, size=12)) for truth in truths], n_population=None)
+        draws = [Moments.of(rng.normal(truth, 0.3, size=12)) for truth in truths]
+        posterior = shrunk_posterior(draws, n_population=None)
         intervals = [posterior.interval(arm) for arm in range(30)]
         hits += [i.low <= truth <= i.high for i, truth in zip(intervals, truths, strict=True)]
 
@@ -57,14 +58,14 @@ def test_the_interval_covers_the_truth_nine_times_in_ten() -> None:
 
 
 def test_an_arm_called_on_every_case_leaves_no_doubt() -> None:
-    posterior = shrunk_posterior([[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]], n_population=3)
+    posterior = shrunk_posterior([Moments.of([0.0, 1.0, 1.0]), Moments.of([0.0, 1.0, 0.0])], n_population=3)
 
     assert posterior.mean == pytest.approx([2 / 3, 1 / 3])
     assert posterior.sd == pytest.approx([0.0, 0.0])
 
 
 def test_a_single_arm_is_not_shrunk() -> None:
-    posterior = shrunk_posterior([[0.0, 1.0]], n_population=None)
+    posterior = shrunk_posterior([Moments.of([0.0, 1.0])], n_population=None)
 
     assert posterior.mean == pytest.approx([0.5])
 
@@ -143,3 +144,18 @@ def test_a_point_is_dominated_only_by_one_better_somewhere_and_worse_nowhere() -
     points = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.5, 0.0]])
 
     assert non_dominated(points).tolist() == [True, True, True, False]
+
+
+def test_moments_are_those_of_all_that_was_told() -> None:
+    tally = Tally({"x": 1}, "random")
+    for case, score in enumerate((0.2, 0.4, 0.9)):
+        told = Observation(
+            arm=ArmId(0), case=case, repeat=0, kind=OutcomeKind.OK, score=score, objectives=(score, 1.0 - score)
+        )
+        tally.record(told)
+        tally.moments(None)  # counted now, and again after the next
+    of_score, of_metrics = tally.moments(None)
+    assert of_score == Moments.of([0.2, 0.4, 0.9])
+    assert of_score.mean == pytest.approx(0.5)
+    assert of_score.squares == pytest.approx(0.26)
+    assert [moments.mean for moments in of_metrics] == pytest.approx([0.5, 0.5])
