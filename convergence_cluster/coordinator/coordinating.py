@@ -1,11 +1,11 @@
 """The loop of a study: ask, write down, submit, collect, write down, tell."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from convergence_cluster.coordinator.accounts import Accounts, is_finished
+from convergence_cluster.coordinator.line import Line
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.outage import Outage
@@ -65,14 +65,14 @@ class Coordinator:
         self._order = order
         self._budget = budget
         self._treasury = Treasury(budget, clock)
-        self._bound_usd = bound_usd
-        self._scoring_usd = scoring_usd
-        self._n_draws = n_draws
+        self._line = Line(
+            study, executor=executor, budget=budget, bound_usd=bound_usd, scoring_usd=scoring_usd, n_draws=n_draws
+        )
+        self.call = self._line.call
+        """Returns the work order of one call."""
         self._clock = clock
         self._target = order.window(parallelism)
         self._on_absorbed = on_absorbed
-        self._backlog: deque[Call] = deque()
-        self._on_wire: dict[CallKey, Call] = {}
         self._outage = Outage(parallelism)
         """What it holds back is still among the calls on the wire."""
         self.stop_reason: StopReason | None = None
@@ -83,7 +83,7 @@ class Coordinator:
     @property
     def n_in_flight(self) -> int:
         """Count the calls submitted and not finished."""
-        return len(self._on_wire)
+        return self._line.n_on_wire
 
     def stop(self, reason: StopReason | None = None) -> None:
         """Send nothing more, let the calls on the wire finish, then return from `run`. From any thread."""
@@ -100,7 +100,7 @@ class Coordinator:
         while True:
             decision = self._fill()
             self._submit()
-            if len(self._on_wire) == self._outage.n_held:
+            if self._line.n_on_wire == self._outage.n_held:
                 if self._absorb((), is_last=True):
                     continue
                 return self._conclude(decision)
@@ -115,24 +115,22 @@ class Coordinator:
         self.stop()
         self._executor.cancel()
         deadline_s = self._clock.monotonic_s() + timeout_s
-        while self._on_wire and self._clock.monotonic_s() < deadline_s:
+        while self._line.n_on_wire and self._clock.monotonic_s() < deadline_s:
             self._book(self._executor.collect(POLL_S), events=())
 
     def extra_rounds(self, blocks: Sequence[Block]) -> Rounds:
         """Run blocks that no search asked for, as far as the budget goes; end when they have finished."""
-        calls = [call for block in blocks for call in self._calls(block) if call.key not in self.outcomes]
-        self._journal.append(
-            events=[Asked(block=b, reserved_usd=sum(call.reserved_usd for call in self._calls(b))) for b in blocks]
-        )
-        self._backlog.extend(calls)
+        ordered = [self._line.calls(block) for block in blocks]
+        self._journal.append(events=[_asked(block, calls) for block, calls in zip(blocks, ordered, strict=True)])
+        self._line.extend([call for calls in ordered for call in calls if call.key not in self.outcomes])
         self._submit()
-        while self._on_wire:
+        while self._line.n_on_wire:
             if self.is_stopping:
                 self._executor.cancel()
             self._book((yield), events=())
             self._submit()
             self._on_absorbed(self)
-        self._backlog.clear()
+        self._line.clear()
         return self.stop_reason
 
     def finish(self, reason: StopReason | None) -> None:
@@ -146,26 +144,12 @@ class Coordinator:
         """Write the arms that changed since the last time as running trials."""
         self._journal.record_arms(self.accounts.changed_arms())
 
-    def call(self, arm: ArmId, case: int, configuration: Configuration, *, repeat: int = 0) -> Call:
-        """Return the work order of one call, with the most that one attempt and its scoring may cost."""
-        return Call(
-            study=self.study,
-            arm=arm,
-            case=case,
-            repeat=repeat,
-            configuration=configuration,
-            reserved_usd=self._bound_usd(configuration, case),
-            scoring_usd=self._scoring_usd(case),
-            n_draws=self._n_draws,
-        )
-
     # What else comes of calls that others make
 
     def take_back(self, call: Call, *, n_attempts: int, usd: float | None) -> Sequence[LedgerEntry]:
         """Queue a call again that nobody is making any more; return how to `book` what it may have cost."""
-        if self._on_wire.pop(call.key, None) is None:
+        if not self._line.take_back(call):
             return ()
-        self._backlog.appendleft(call)
         return self._treasury.give_up(call, n_attempts=n_attempts, usd=usd)
 
     def correct(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
@@ -199,7 +183,7 @@ class Coordinator:
 
     def restore_calls(self, calls: Sequence[Call]) -> None:
         """Take up calls that were asked for and never finished: they are made now."""
-        self._backlog.extend(calls)
+        self._line.extend(calls)
 
     def learn(self, batch: Sequence[CallOutcome]) -> None:
         """Tell the search, and count."""
@@ -226,34 +210,22 @@ class Coordinator:
         return decision if isinstance(decision, StopReason) else None
 
     def _open(self, block: Block) -> Asked:
-        calls = self._calls(block)
-        self._backlog.extend(calls)
+        calls = self._line.calls(block)
+        self._line.extend(calls)
         self.restore_block(block)
-        return Asked(block=block, reserved_usd=sum(call.reserved_usd for call in calls))
-
-    def _calls(self, block: Block) -> list[Call]:
-        return [self.call(block.arm, case, block.configuration, repeat=block.repeat) for case in block.cases]
-
-    # Sending
+        return _asked(block, calls)
 
     def _submit(self) -> None:
         if self._budget.refusal(0.0) is StopReason.BUDGET_TIME and not self.is_stopping:
             self.stop(StopReason.BUDGET_TIME)
-        affordable = []
-        while self._backlog and not self.is_stopping:
-            call = self._backlog[0]
-            if not self._budget.reserve(call.reserved_usd, n=call.n_draws, scoring_usd=call.scoring_usd):
-                break
-            self._on_wire[call.key] = self._backlog.popleft()
-            affordable.append(call)
-        if affordable:
-            self._executor.submit(affordable)
+        if not self.is_stopping:
+            self._line.send()
 
     def _conclude(self, decision: StopReason | None) -> StopReason | None:
         if self.is_stopping:
             return self.stop_reason
-        if self._backlog:
-            return self._budget.refusal(self._backlog[0].most_usd, n=self._backlog[0].n_draws)
+        if not self._line.is_empty():
+            return self._line.refusal()
         if decision is None:
             raise ConvergenceError("the search waits for calls although none is under way; please report this")
         return decision
@@ -305,7 +277,7 @@ class Coordinator:
         finished: list[CallOutcome] = []
         entries: list[LedgerEntry] = []
         for outcome in arrived:
-            entries += self._treasury.settle(self._on_wire.pop(outcome.call.key), outcome)
+            entries += self._treasury.settle(self._line.arrived(outcome.call.key), outcome)
             if is_finished(outcome):
                 finished.append(outcome)
             if outcome.halts:
@@ -317,3 +289,7 @@ class Coordinator:
         for outcome in finished:
             self.outcomes[outcome.call.key] = outcome
         self.on_booked(finished)
+
+
+def _asked(block: Block, calls: Sequence[Call]) -> Asked:
+    return Asked(block=block, reserved_usd=sum(call.reserved_usd for call in calls))
