@@ -1,5 +1,6 @@
 """The coordinator of a cluster: one loop that takes results, works on every study, and sends what they ask for."""
 
+import gc
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -277,6 +278,7 @@ class Term:
     def _stand_up(self, seat: Seat) -> None:
         del self.seats[seat.study]
         self.n_alive.pop(seat.study, None)
+        gc.collect()  # a study's parts refer to each other and hold all its calls; on its own Python looks seldom
 
     def _fail(self, seat: Seat, message: str) -> None:
         self._stand_up(seat)
