@@ -142,8 +142,10 @@ def _length(client: Any, key: str) -> int:
     return int(client.hlen(key) if kind == b"hash" else client.llen(key) if kind == b"list" else 0)
 
 
-def play(name: str, choose: Callable[[float, Mapping[str, float]], int], scaling: Scaling, speed: float) -> Outcome:
-    """Play the piece with one way of choosing the number of workers."""
+def play(
+    name: str, choose: Callable[[float, Mapping[str, float]], int], scaling: Scaling, speed: float, idle_s: float
+) -> Outcome:
+    """Play the piece with one way of choosing the number of workers, and nothing to do for `idle_s` in between."""
     with (
         tempfile.TemporaryDirectory() as folder,
         serving_llm("--landscape", "predecessor", "--latency-ms", str(1000 * CALL_S), "--seed", "3") as server,
@@ -164,7 +166,7 @@ def play(name: str, choose: Callable[[float, Mapping[str, float]], int], scaling
                     some = _submit(stage, 1, N_TRICKLE_CALLS, 2, "trickle")
                     stage.drain("trickle", some)
                     studies += some
-                stage.rest("idle", scaling.cooldown_s + scaling.down.window_s + 120.0)
+                stage.rest("idle", idle_s)
         hits = server.hits()
         states = [started.state(study) for study in studies]
         outcome = Outcome(
@@ -245,15 +247,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--speed", type=float, default=10.0)
     parser.add_argument("--most", type=int, default=6, help="workers at most: as many as this machine carries")
+    parser.add_argument(
+        "--windows",
+        type=float,
+        nargs="*",
+        default=[],
+        metavar="SECONDS",
+        help="also play with these in place of the seconds before workers go and before the last one goes",
+    )
     parser.add_argument("--out", type=Path, default=Path("results/rehearsal"))
     options = parser.parse_args()
     shipped = read_scaled_object(yaml.safe_load(MANIFEST.read_text()))
     scaling = replace(shipped, target=shipped.target * SLOTS / SHIPPED_SLOTS, most=options.most)
-    autoscaler = Autoscaler(scaling=scaling)
+    idle_s = scaling.cooldown_s + scaling.down.window_s + 120.0
+    others = {
+        f"with {window_s:.0f} s": replace(scaling, cooldown_s=window_s, down=replace(scaling.down, window_s=window_s))
+        for window_s in options.windows
+    }
     outcomes = [
-        play("shipped ScaledObject", autoscaler.step, scaling, options.speed),
-        play(f"fixed pool of {options.most}", lambda *_: options.most, scaling, options.speed),
+        play(name, Autoscaler(scaling=each).step, each, options.speed, idle_s)
+        for name, each in {"shipped ScaledObject": scaling, **others}.items()
     ]
+    outcomes.append(play(f"fixed pool of {options.most}", lambda *_: options.most, scaling, options.speed, idle_s))
     options.out.mkdir(parents=True, exist_ok=True)
     draw(outcomes[0], options.out / "rehearsal.png")
     moments = [{name: getattr(m, name) for name in Moment.__slots__} for m in outcomes[0].moments]
