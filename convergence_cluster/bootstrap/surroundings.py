@@ -1,5 +1,6 @@
 """What the calls of all workers share through Redis: pace, circuit breakers, remembered answers."""
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ class ClusterSurroundings:
         self._environ = environ
         self._holds = holds
         self._breakers: dict[str, Breakers] = {}
-        self._limiters: dict[tuple[str, tuple[float | None, float | None, int | None]], Limiter] = {}
+        self._limiters: dict[tuple[str, tuple[float | None, float | None, int | None]], SharedLimiter] = {}
         self._store: AnswerStore | None = None
         if settings.cache_mb > 0:
             max_age_s = settings.cache_days * _S_PER_DAY
@@ -50,8 +51,8 @@ class ClusterSurroundings:
         if (key, limits) not in self._limiters:
             rpm, tpm, concurrency = limits
             limiter = SharedLimiter(self._shared, key, rpm=rpm, tpm=tpm, concurrency=concurrency)
-            self._limiters[key, limits] = Fenced(limiter, self._holds.check)
-        return self._limiters[key, limits]
+            self._limiters[key, limits] = limiter
+        return Fenced(self._limiters[key, limits], self._holds.check)
 
     def guarded(self, study: LoadedStudy, provider: Provider) -> Provider:
         """Return the provider behind the cluster's circuit breakers."""
@@ -61,6 +62,10 @@ class ClusterSurroundings:
         body = study.spec.api.request.body
         fixed = model_of(body) if isinstance(body, Mapping) else None
         return Guarded(provider, self._breakers[host], model=fixed)
+
+    async def close(self) -> None:
+        """Give back at once the places that nobody here needs any more; the others would wait for them to expire."""
+        await asyncio.gather(*(limiter.close() for limiter in self._limiters.values()))
 
     @property
     def open_store(self) -> OpenStore | None:

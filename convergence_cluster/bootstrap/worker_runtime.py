@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import structlog
 
@@ -35,6 +35,7 @@ from convergence_cluster.telemetry import Heartbeat
 log = structlog.get_logger()
 
 RunCall: TypeAlias = Callable[[Call], Coroutine[Any, Any, CallOutcome]]
+_CLOSE_S = 5.0
 _MAX_STUDIES = 64
 """Studies whose connections stay open."""
 
@@ -51,6 +52,14 @@ class WorkerSettings:
     heartbeat_path: Path | None = None
 
 
+class WorkerSurroundings(Surroundings, Protocol):
+    """What the studies of a worker share, until it stops."""
+
+    async def close(self) -> None:
+        """Give back what others wait for."""
+        ...
+
+
 class WorkerRuntime:
     """One for a process. `run` is called by any number of threads; all calls run on one loop."""
 
@@ -61,7 +70,7 @@ class WorkerRuntime:
         *,
         environ: Mapping[str, str],
         clock: Clock,
-        open_surroundings: Callable[[Holds], Surroundings],
+        open_surroundings: Callable[[Holds], "WorkerSurroundings"],
     ) -> None:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self._board = board
@@ -74,7 +83,7 @@ class WorkerRuntime:
         self.watching: Callable[[RunCall], RunCall] = lambda run: run
         """Wraps what runs a call."""
         self._open_surroundings = open_surroundings
-        self._around: Surroundings | None = None
+        self._around: WorkerSurroundings | None = None
         self.pulse = Pulse(Heartbeat(settings.heartbeat_path, clock=clock), clock=clock)
         self._reporter = Reporter(board, worker=self.worker)
         self._folder = tempfile.TemporaryDirectory(prefix="convergence-")
@@ -103,6 +112,10 @@ class WorkerRuntime:
         self.holds.stop()
         with suppress(ConvergenceError):
             self._board.leave(self.worker)
+        if self._around is not None:
+            closing = asyncio.run_coroutine_threadsafe(self._around.close(), self._loop)
+            with suppress(TimeoutError):
+                closing.result(_CLOSE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._threads[0].join(5.0)
         self._folder.cleanup()
