@@ -11,60 +11,51 @@ from convergence_cluster.optimizers.baselines_arms import WholeArms
 from convergence_cluster.optimizers.baselines_space import Unopened, all_configurations
 
 
-class RandomSearch:
+class WholeArmSearch:
+    """What searches that call every configuration whole have in common; they differ in what they propose."""
+
+    def __init__(self, arms: WholeArms) -> None:
+        self._arms = arms
+
+    def ask(self) -> Block | StopReason | None:
+        """Return the next block of the configuration in work, else of the next one."""
+        return self._arms.ask()
+
+    def tell(self, observations: Sequence[Observation]) -> None:
+        """Record finished calls; the search learns of a configuration when its last call is told."""
+        self._arms.tell(observations)
+
+    def recommend(self, *, full: bool = False) -> Recommendation:
+        """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
+        return answer(self._arms.problem, self._arms.tallies, full=full)
+
+    def learned(self) -> Mapping[str, Json]:
+        """Return nothing: there is no policy."""
+        return {}
+
+
+class RandomSearch(WholeArmSearch):
     """Configurations drawn at random without replacement, each called on every case.
 
     Source: Bergstra & Bengio, "Random search for hyper-parameter optimization", JMLR 13 (2012).
     """
 
     def __init__(self, problem: SearchProblem) -> None:
+        super().__init__(WholeArms(problem, self._propose))
         self._rng = np.random.default_rng([problem.seed, 1])
         self._unopened = Unopened(problem.space)
-        self._arms = WholeArms(problem, self._propose)
-
-    def ask(self) -> Block | StopReason | None:
-        """Return the next block of the configuration in work, else of a new one."""
-        return self._arms.ask()
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Record finished calls."""
-        self._arms.tell(observations)
-
-    def recommend(self, *, full: bool = False) -> Recommendation:
-        """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
-        return answer(self._arms.problem, self._arms.tallies, full=full)
-
-    def learned(self) -> Mapping[str, Json]:
-        """Return nothing: there is no policy."""
-        return {}
 
     def _propose(self, opened: Mapping[str, ArmId]) -> tuple[Configuration, str] | None:
         configuration = self._unopened.draw(opened, self._rng)
         return None if configuration is None else (configuration, "random")
 
 
-class GridSearch:
+class GridSearch(WholeArmSearch):
     """Every configuration in the order of the space, each called on every case; continuous ones at a few levels."""
 
     def __init__(self, problem: SearchProblem) -> None:
+        super().__init__(WholeArms(problem, self._propose))
         self._rest = all_configurations(problem.space)
-        self._arms = WholeArms(problem, self._propose)
-
-    def ask(self) -> Block | StopReason | None:
-        """Return the next block of the configuration in work, else of the next in order."""
-        return self._arms.ask()
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Record finished calls."""
-        self._arms.tell(observations)
-
-    def recommend(self, *, full: bool = False) -> Recommendation:
-        """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
-        return answer(self._arms.problem, self._arms.tallies, full=full)
-
-    def learned(self) -> Mapping[str, Json]:
-        """Return nothing: there is no policy."""
-        return {}
 
     def _propose(self, opened: Mapping[str, ArmId]) -> tuple[Configuration, str] | None:
         for configuration in self._rest:

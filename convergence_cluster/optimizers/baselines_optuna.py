@@ -1,7 +1,7 @@
 """Optuna's samplers behind the ask/tell Protocol, for comparison: one configuration on all its cases is one trial."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,15 +13,11 @@ from optuna.trial import Trial, TrialState, create_trial
 from convergence_cluster.domain.identity import ArmId, Configuration, Json, canonical_json
 from convergence_cluster.domain.search import (
     ArmState,
-    Block,
     Direction,
-    Observation,
-    Recommendation,
     SearchProblem,
-    StopReason,
 )
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
-from convergence_cluster.optimizers.baselines_answer import answer
+from convergence_cluster.optimizers.baselines import WholeArmSearch
 from convergence_cluster.optimizers.baselines_arms import Tally, WholeArms
 from convergence_cluster.optimizers.baselines_space import Unopened, grid_levels
 
@@ -35,7 +31,7 @@ POOL = "candidate"
 """The name of the one parameter by which Optuna sees a finite pool."""
 
 
-class OptunaSearch:
+class OptunaSearch(WholeArmSearch):
     """One of Optuna's samplers, at its own defaults.
 
     A proposal that is known already is not paid again: the sampler is told what is known. Arms that cannot run are
@@ -43,6 +39,7 @@ class OptunaSearch:
     """
 
     def __init__(self, problem: SearchProblem, sampler: Sampler = "tpe", target: Target = "score") -> None:
+        super().__init__(WholeArms(problem, self._propose, self._learn))
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._target = target
         self._study = optuna.create_study(sampler=_sampler(sampler, problem), directions=_directions(problem, target))
@@ -54,23 +51,6 @@ class OptunaSearch:
         self._pool = {canonical_json(c): index for index, c in enumerate(problem.space.candidates or ())}
         self._waiting: dict[str, list[int]] = {}
         self._values: dict[str, list[float] | None] = {}
-        self._arms = WholeArms(problem, self._propose, self._learn)
-
-    def ask(self) -> Block | StopReason | None:
-        """Return the next block of the configuration in work, else of the sampler's next one."""
-        return self._arms.ask()
-
-    def tell(self, observations: Sequence[Observation]) -> None:
-        """Record finished calls; the sampler learns of a configuration when its last call is told."""
-        self._arms.tell(observations)
-
-    def recommend(self, *, full: bool = False) -> Recommendation:
-        """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
-        return answer(self._arms.problem, self._arms.tallies, full=full)
-
-    def learned(self) -> Mapping[str, Json]:
-        """Return nothing: there is no policy."""
-        return {}
 
     def _propose(self, opened: Mapping[str, ArmId]) -> tuple[Configuration, str] | None:
         fallback = self._unopened.draw(opened, self._rng)
