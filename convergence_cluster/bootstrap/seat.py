@@ -13,6 +13,7 @@ from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.rounds import POLL_S
 from convergence_cluster.dispatch.allowance import Allowance
 from convergence_cluster.dispatch.celery_app import PRIORITIES
+from convergence_cluster.dispatch.pace import Pace
 from convergence_cluster.dispatch.study_queue import StudyQueue
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import StudyId, digest
@@ -20,12 +21,9 @@ from convergence_cluster.domain.journal import LedgerEntry
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.portable import pack
-from convergence_cluster.spec.schema_api import Rate
 from convergence_cluster.storage.studies import StudyRecord
 
 log = structlog.get_logger()
-
-_S_PER_MINUTE = 60.0
 
 
 @contextmanager
@@ -46,7 +44,6 @@ class Seat:
         self.is_cancelled = False
         self.account = ""
         """Whose limits the study's calls are under: studies of one account share them."""
-        self._rate = Rate()
         self._record = record
         self._token = token
         self._clock = clock
@@ -58,20 +55,20 @@ class Seat:
         """Return the study's queue, which has taken over what an earlier coordinator sent."""
         api = study.spec.api
         self.account = " ".join([urlsplit(api.endpoint or "").netloc, *api.auth.environment_names()])
-        self._rate = api.rate
+        parallelism = study.spec.optimization.execution.parallel_workers
         document = pack(study)
         content = json.dumps(document)
         self.queue = StudyQueue(
             study=self.study,
             digest=digest(json.loads(content)),
             content=content,
-            parallelism=study.spec.optimization.execution.parallel_workers,
+            pace=Pace(parallelism=parallelism, rpm=api.rate.rpm, concurrency=api.rate.concurrency),
             priority=PRIORITIES[self._record.priority.value],
             token=self._token,
             allowance=Allowance(
                 study=self.study,
                 budget=budget,
-                parallelism=study.spec.optimization.execution.parallel_workers,
+                parallelism=parallelism,
                 clock=self._clock,
             ),
         )
@@ -82,16 +79,12 @@ class Seat:
     def n_wanted(self) -> int:
         """Count the calls that the study could have on the wire now; its budget has room for them."""
         queue = self.queue
-        return 0 if queue is None else min(queue.parallelism, queue.n_under_way + len(queue.waiting))
+        return 0 if queue is None else min(queue.pace.parallelism, queue.n_under_way + len(queue.waiting))
 
     @property
     def max_slots(self) -> float:
         """Return how many calls on the wire the provider's stated limits can keep busy."""
-        rate, mean_s = self._rate, self.queue.mean_s if self.queue is not None else None
-        by_pace = (
-            math.inf if rate.rpm is None or mean_s is None else max(1.0, math.ceil(rate.rpm / _S_PER_MINUTE * mean_s))
-        )
-        return min(rate.concurrency or math.inf, by_pace)
+        return math.inf if self.queue is None else self.queue.pace.n_busy
 
     def begin(self, sitting: StudySitting) -> Sitting | None:
         """Bring the study to where its journal ends and begin its first round; return what came of it if it ends."""

@@ -74,7 +74,9 @@ class Dispatcher:
     @property
     def linger_s(self) -> float:
         """How long to let results gather between two rounds: little beside a call, so that rounds are few."""
-        means_s = [queue.mean_s for queue in self.queues.values() if queue.n_under_way and queue.mean_s is not None]
+        means_s = [
+            queue.pace.mean_s for queue in self.queues.values() if queue.n_under_way and queue.pace.mean_s is not None
+        ]
         return min((_LINGER_MAX_S, *(_LINGER_SHARE * mean_s for mean_s in means_s))) if means_s else 0.0
 
     def open(self, queue: StudyQueue) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from convergence_cluster.dispatch.allowance import Allowance
 from convergence_cluster.dispatch.coordinator_board import Registration
+from convergence_cluster.dispatch.pace import Pace
 from convergence_cluster.dispatch.wire import Report, Task
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, StudyId
@@ -16,10 +17,6 @@ MAX_STARTS = 3
 
 Before its last start it is a suspect: suspects go one at a time, so that none is given up for what another does.
 """
-_TARGET_TASK_S = 1.0
-"""A task carries about this much work, so that messages are few where calls are quick, and one a call elsewhere."""
-_MAX_BATCH = 20
-_SMOOTHING = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,13 +58,13 @@ class Sent:
 
 @dataclass(kw_only=True)
 class StudyQueue:
-    """For one thread. `parallelism` calls at most are under way; the others wait here, where they cost nothing."""
+    """For one thread. As many calls are under way as `pace` says; the others wait here, where they cost nothing."""
 
     study: StudyId
     digest: str
     content: str
     """The study as workers fetch it."""
-    parallelism: int
+    pace: Pace
     priority: int
     token: int
     waiting: deque[Call] = field(default_factory=deque)
@@ -77,8 +74,6 @@ class StudyQueue:
     late: list[Late] = field(default_factory=list)
     allowance: Allowance | None = None
     """None: workers make no second attempt."""
-    mean_s: float | None = None
-    """Of the latency of calls, the latest counting most; None: none came back yet."""
     _inbox: list[CallOutcome] = field(default_factory=list)
     _under_way: dict[CallKey, str] = field(default_factory=dict)
     _adopted: dict[CallKey, str] = field(default_factory=dict)
@@ -138,7 +133,7 @@ class StudyQueue:
     def n_ready(self) -> int:
         """Count the calls that may be sent now."""
         n_waiting = len(self.waiting) + self._may_send_suspect
-        return max(0, min(n_waiting, self.parallelism - len(self._under_way)))
+        return max(0, min(n_waiting, self.pace.window - len(self._under_way)))
 
     @property
     def has_news(self) -> bool:
@@ -160,7 +155,7 @@ class StudyQueue:
         """Turn `n` waiting calls into tasks under way; one that was lost before goes alone."""
         calls = [self._take_suspect()] if n and self._may_send_suspect else []
         calls += [self.waiting.popleft() for _ in range(n - len(calls))]
-        size = self._batch_size()
+        size = self.pace.batch_size
         batches: list[list[Call]] = []
         for call in calls:
             is_alone = self._starts[call.key] > 0
@@ -258,7 +253,8 @@ class StudyQueue:
             self._booked.discard((task, key))
             self.late.append(Late(outcome=accepted, was_booked=True, is_accepted=True))
         self._inbox.append(accepted)
-        self._learn_pace(outcome)
+        if outcome.latency_s is not None:
+            self.pace.learn(outcome.latency_s)
 
     def _give_back(self, sent: Sent, call: Call, *, n_attempts: int, usd: float | None) -> None:
         del sent.calls[call.key]
@@ -276,16 +272,6 @@ class StudyQueue:
         self._under_way.update(dict.fromkeys((call.key for call in calls), task))
         attempt = 1 + max(self._starts[call.key] for call in calls)
         return Task(id=task, study=self.study, digest=self.digest, attempt=attempt, calls=tuple(calls))
-
-    def _learn_pace(self, outcome: CallOutcome) -> None:
-        if outcome.latency_s is not None:
-            known = self.mean_s if self.mean_s is not None else outcome.latency_s
-            self.mean_s = known + _SMOOTHING * (outcome.latency_s - known)
-
-    def _batch_size(self) -> int:
-        if self.mean_s is None:
-            return 1
-        return max(1, min(_MAX_BATCH, round(_TARGET_TASK_S / max(self.mean_s, 1e-3))))
 
 
 def _quarantined(call: Call) -> CallOutcome:

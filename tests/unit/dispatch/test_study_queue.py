@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from convergence_cluster.dispatch.coordinator_board import Registration
+from convergence_cluster.dispatch.pace import Pace
 from convergence_cluster.dispatch.study_queue import MAX_STARTS, StudyQueue
 from convergence_cluster.dispatch.wire import Report, Task
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
@@ -13,7 +14,7 @@ STUDY = StudyId("demo")
 
 
 def queue(parallelism: int = 100) -> StudyQueue:
-    return StudyQueue(study=STUDY, digest="d", content="{}", parallelism=parallelism, priority=3, token=1)
+    return StudyQueue(study=STUDY, digest="d", content="{}", pace=Pace(parallelism=parallelism), priority=3, token=1)
 
 
 def calls(n: int, *, arm: int = 0) -> list[Call]:
