@@ -19,8 +19,8 @@ COLUMNS = (
     "calls to 1 % (90 % interval)",
     "calls to 2 %",
     "regret at 300 / 1k / 3k / 10k, %",
-    "reported - true",
-    "interval covers",
+    "reported - true at 100 / 300 / 1k / end",
+    "interval covers at 100 / 300 / 1k / end, %",
     "tied set holds best (size)",
     "stops",
     "CPU ms/call",
@@ -85,6 +85,8 @@ def draw_curves(path: Path, title: str, curves: Mapping[str, Mapping[str, Sequen
 
 def _row(summary: Summary) -> str:
     marks = summary["mean_regret_at"]
+    known = summary.get("claims_at", {})
+    claims = [known[str(mark)] for mark in (100, 300, 1000) if str(mark) in known]
     regrets = " / ".join(_percent(marks.get(str(mark))) for mark in (300, 1000, 3000, 10_000))
     cells = (
         summary["method"],
@@ -93,8 +95,10 @@ def _row(summary: Summary) -> str:
         _count(summary["calls_to_1pct"]) + _ends(summary.get("calls_to_1pct_90")),
         _count(summary["calls_to_2pct"]),
         regrets,
-        _signed(summary["reported_minus_true"]),
-        _percent(summary["interval_coverage"], 0),
+        " / ".join(
+            [*(_signed(claim["reported_minus_true"]) for claim in claims), _signed(summary["reported_minus_true"])]
+        ),
+        " / ".join([*(_percent(c["interval_coverage"], 0) for c in claims), _percent(summary["interval_coverage"], 0)]),
         _percent(summary["tied_set_coverage"], 0) + _size(summary.get("tied_set_size")),
         _percent(summary.get("stopped_share"), 0),
         "" if summary["cpu_ms_per_call"] is None else f"{summary['cpu_ms_per_call']:.3f}",

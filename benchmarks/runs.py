@@ -146,23 +146,32 @@ def _judged(world: World, verdicts: Sequence[Verdict | None]) -> Record:
     given = [verdict for verdict in verdicts if verdict is not None]
     return {
         "regret": [round(blind if v is None else world.regret(v.row), 6) for v in verdicts],
+        "claims": [_claim(world, verdict) for verdict in verdicts],
         "final": _honesty(world, given[-1:]),
         "anytime": _honesty(world, given),
     }
 
 
+def _claim(world: World, verdict: Verdict | None) -> tuple[float, bool] | None:
+    """Return by how much too much is reported, and whether the interval holds the truth."""
+    if verdict is None:
+        return None
+    truth = float(world.true_mean[verdict.row])
+    is_held = verdict.low - COVERAGE_SLACK <= truth <= verdict.high + COVERAGE_SLACK
+    return (round(verdict.reported - truth, 6), is_held)
+
+
 def _honesty(world: World, verdicts: Sequence[Verdict]) -> Record:
     if not verdicts:
         return {"n": 0}
-    truths = [float(world.true_mean[v.row]) for v in verdicts]
     top = int(world.true_mean.argmax())
     peers = {int(row) for row in np.flatnonzero(world.true_mean >= world.true_mean[top])}
-    covered = [v.low - COVERAGE_SLACK <= t <= v.high + COVERAGE_SLACK for v, t in zip(verdicts, truths, strict=True)]
+    claims = [claim for verdict in verdicts if (claim := _claim(world, verdict)) is not None]
     tied = [bool(peers & v.tied) for v in verdicts if v.tied is not None]
     return {
         "n": len(verdicts),
-        "reported_minus_true": float(np.mean([v.reported - t for v, t in zip(verdicts, truths, strict=True)])),
-        "covered": float(np.mean(covered)),
+        "reported_minus_true": float(np.mean([off for off, _ in claims])),
+        "covered": float(np.mean([is_held for _, is_held in claims])),
         "tied": float(np.mean(tied)) if tied else None,
         "n_tied": float(np.mean([len(v.tied) for v in verdicts if v.tied is not None])) if tied else None,
     }

@@ -90,14 +90,13 @@ def _curve_summary(records: Sequence[Record], setting: str, points: Sequence[int
         summary[name] = calls_to(regrets, points, within)
         summary[f"{name}_90"] = calls_to_interval(regrets, points, within)
     means = regrets.mean(axis=0)
+    reached = [mark for mark in MARKS if points[0] <= mark <= points[-1]]
+    places = {mark: int(np.searchsorted(points, mark, side="right")) - 1 for mark in reached}
     final = [record["final"] for record in records if record["final"]["n"]]
     anytime = [record["anytime"] for record in records if record["anytime"]["n"]]
     return summary | {
-        "mean_regret_at": {
-            str(mark): float(means[np.searchsorted(points, mark, side="right") - 1])
-            for mark in MARKS
-            if points[0] <= mark <= points[-1]
-        },
+        "mean_regret_at": {str(mark): float(means[place]) for mark, place in places.items()},
+        "claims_at": {str(mark): _claims(records, place) for mark, place in places.items()},
         "final_regret": float(means[-1]),
         "reported_minus_true": _mean(f["reported_minus_true"] for f in final),
         "interval_coverage": _mean(f["covered"] for f in final),
@@ -110,6 +109,15 @@ def _curve_summary(records: Sequence[Record], setting: str, points: Sequence[int
         "mean_calls": _mean(float(record["n_calls"]) for record in records),
         "cpu_ms_per_call": _mean(record["cpu_ms_per_call"] for record in records),
         "curve": {"calls": list(points), "regret": [round(float(mean), 6) for mean in means]},
+    }
+
+
+def _claims(records: Sequence[Record], place: int) -> dict[str, float | None]:
+    """Return how honest the answers at one point were; after its end a run's last answer counts."""
+    given = [record["claims"][place] for record in records if record.get("claims") and record["claims"][place]]
+    return {
+        "reported_minus_true": _mean(off for off, _ in given),
+        "interval_coverage": _mean(float(is_held) for _, is_held in given),
     }
 
 
