@@ -86,7 +86,7 @@ def draw_curves(path: Path, title: str, curves: Mapping[str, Mapping[str, Sequen
 def _row(summary: Summary) -> str:
     marks = summary["mean_regret_at"]
     known = summary.get("claims_at", {})
-    claims = [known[str(mark)] for mark in (100, 300, 1000) if str(mark) in known]
+    claims = [*(known[str(mark)] for mark in (100, 300, 1000) if str(mark) in known), summary]
     regrets = " / ".join(_percent(marks.get(str(mark))) for mark in (300, 1000, 3000, 10_000))
     cells = (
         summary["method"],
@@ -95,10 +95,8 @@ def _row(summary: Summary) -> str:
         _count(summary["calls_to_1pct"]) + _ends(summary.get("calls_to_1pct_90")),
         _count(summary["calls_to_2pct"]),
         regrets,
-        " / ".join(
-            [*(_signed(claim["reported_minus_true"]) for claim in claims), _signed(summary["reported_minus_true"])]
-        ),
-        " / ".join([*(_percent(c["interval_coverage"], 0) for c in claims), _percent(summary["interval_coverage"], 0)]),
+        " / ".join(_signed(claim["reported_minus_true"]) for claim in claims),
+        " / ".join(_percent(claim["interval_coverage"], 0) for claim in claims),
         _percent(summary["tied_set_coverage"], 0) + _size(summary.get("tied_set_size")),
         _percent(summary.get("stopped_share"), 0),
         "" if summary["cpu_ms_per_call"] is None else f"{summary['cpu_ms_per_call']:.3f}",
