@@ -46,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     settings = read_settings(read_environment(Path.cwd(), os.environ))
     try:
         return _run(options, settings)
+    except BrokenPipeError:  # `| head`
+        raise
     except OSError as error:
         raise ConvergenceError(f"{error.filename or options.output} cannot be written: {error.strerror}") from error
 

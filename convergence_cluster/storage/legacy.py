@@ -71,14 +71,22 @@ class LegacyStore:
         ]
         chosen, n_edited = elites(candidates, space, defaults=defaults or {}, limit=limit)
         policy = next((study.policy for study in studies if study.policy), {})
+        arms = known_arms(studies, space, defaults=defaults or {}, rescore=rescore, cases=cases)
         return Inheritance(
             legacy=Legacy(
                 elites=chosen,
-                arms=known_arms(studies, space, defaults=defaults or {}, rescore=rescore, cases=cases),
+                arms=arms,
                 cases=known_cases(studies[0], cases, rescore) if studies else (),
                 policy=policy,
             ),
-            summary=summarize(family, studies, n_elites=len(chosen), n_edited=n_edited, now_s=now_s),
+            summary=summarize(
+                family,
+                studies,
+                n_elites=len(chosen),
+                n_edited=n_edited,
+                n_others=max(len(arms) - len(chosen), 0),
+                now_s=now_s,
+            ),
         )
 
     def families(self) -> tuple[FamilyRecord, ...]:

@@ -114,7 +114,9 @@ def parameters_of(space: SearchSpace) -> Json:
     return [_described(parameter) for parameter in space.parameters]
 
 
-def summarize(family: Family, studies: Sequence[LegacyStudy], *, n_elites: int, n_edited: int, now_s: float) -> str:
+def summarize(
+    family: Family, studies: Sequence[LegacyStudy], *, n_elites: int, n_edited: int, n_others: int, now_s: float
+) -> str:
     """Say in one sentence or two what a new study starts from."""
     if n_elites == 0:
         return f"No earlier study of {family.name} with these metrics: starting from nothing."
@@ -123,7 +125,9 @@ def summarize(family: Family, studies: Sequence[LegacyStudy], *, n_elites: int, 
         f"Starting from {_counted(n_elites, 'configuration')} that {_counted(len(studies), 'earlier study')} of "
         f"{family.name} found good in {_counted(n_calls, 'call')}, the last {_ago(now_s - studies[0].finished_at_s)}."
     )
-    return sentence if n_edited == 0 else f"{sentence} {n_edited} of them were fitted to the edited search space."
+    edited = f" {n_edited} of them were fitted to the edited search space." if n_edited > 0 else ""
+    others = f" What was measured of {_counted(n_others, 'other')} counts as well." if n_others > 0 else ""
+    return f"{sentence}{edited}{others}"
 
 
 def _described(parameter: Parameter) -> dict[str, Json]:

@@ -92,6 +92,14 @@ def test_it_says_how_many_were_fitted_to_an_edited_space(store: LegacyStore) -> 
     assert summary.endswith("the last 0 min ago. 1 of them were fitted to the edited search space.")
 
 
+def test_it_says_how_many_more_were_measured(store: LegacyStore) -> None:
+    store.save(FAMILY, study(1, *(arm("mini", n / 10, 0.8) for n in range(4))))
+
+    summary = store.inherit(FAMILY, SPACE, now_s=1030.0, limit=3).summary
+
+    assert summary.endswith("the last 0 min ago. What was measured of 1 other counts as well.")
+
+
 def test_scores_are_worked_out_again_under_todays_weights(store: LegacyStore) -> None:
     arms = (arm("mini", 0.1, 0.9, metrics={"quality": 0.2}), arm("nano", 0.1, 0.1, metrics={"quality": 0.7}))
     store.save(FAMILY, study(1, *arms))
