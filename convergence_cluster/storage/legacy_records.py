@@ -126,7 +126,11 @@ def summarize(
         f"{family.name} found good in {_counted(n_calls, 'call')}, the last {_ago(now_s - studies[0].finished_at_s)}."
     )
     edited = f" {n_edited} of them were fitted to the edited search space." if n_edited > 0 else ""
-    others = f" What was measured of {_counted(n_others, 'other')} counts as well." if n_others > 0 else ""
+    others = (
+        f" What was measured of {_counted(n_others, 'other')} count{'s' if n_others == 1 else ''} as well."
+        if n_others > 0
+        else ""
+    )
     return f"{sentence}{edited}{others}"
 
 
