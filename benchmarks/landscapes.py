@@ -121,6 +121,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--landscapes", default="predecessor,wide")
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
     print(
@@ -129,7 +130,7 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|")
     with ProcessPoolExecutor(options.jobs) as pool:
         for name in options.landscapes.split(","):
-            for method in METHODS:
+            for method in options.methods.split(","):
                 runs = list(pool.map(partial(run, name, method, options.workers), range(options.seeds)))
                 print(_row(name, method, runs), flush=True)
     return 0
