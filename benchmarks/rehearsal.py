@@ -212,13 +212,14 @@ def draw(outcome: Outcome, path: Path) -> None:
         colors=["#4c78a8", "#f58518"],
     )
     above.set_ylabel("messages")
-    above.legend(loc="upper right", frameon=False)
+    beside = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0), "ncols": 2, "frameon": False}
+    above.legend(**beside)
     below.step(minutes, [moment.desired for moment in outcome.moments], where="post", label="desired", color="#54a24b")
     below.step(minutes, [moment.actual for moment in outcome.moments], where="post", label="processes", color="#333333")
     below.set_ylabel("workers")
     below.set_xlabel("minutes of the autoscaler's time")
-    below.legend(loc="upper right", frameon=False)
-    above.set_title("Queue and workers under the shipped ScaledObject")
+    below.legend(**beside)
+    above.set_title("Queue and workers under the shipped ScaledObject", loc="left")
     figure.savefig(path, dpi=110)
 
 

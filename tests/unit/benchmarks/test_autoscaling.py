@@ -109,7 +109,7 @@ def test_going_down_waits_for_its_window_and_then_goes_by_two_a_minute() -> None
     replicas = run(scaler, 700, lambda s: messages(480) if s < 100 else messages(1))
 
     fell = [second for second in range(1, 700) if replicas[second] < replicas[second - 1]]
-    assert fell[0] == 390  # the last high recommendation, at 90 s, leaves the window of 300 s
+    assert fell[0] == 150  # the last high recommendation, at 90 s, leaves the window of 60 s
     assert [replicas[fell[0] + 60 * minute] for minute in range(5)] == [8, 6, 4, 2, 1]
 
 
@@ -124,7 +124,7 @@ def test_the_last_worker_goes_when_the_cooldown_is_over() -> None:
     scaler = Autoscaler(scaling=shipped(), replicas=1)
     replicas = run(scaler, 500, lambda s: messages(3) if s <= 100 else IDLE)
 
-    assert replicas.index(0) == 400
+    assert replicas.index(0) == 160
 
 
 def test_what_is_in_flight_keeps_the_workers() -> None:
