@@ -19,10 +19,10 @@ COLUMNS = (
     "calls to 1 % (90 % interval)",
     "calls to 2 %",
     "regret at 300 / 1k / 3k / 10k, %",
-    "reported - true at 100 / 300 / 1k / end",
-    "interval covers at 100 / 300 / 1k / end, %",
+    "reported - true at 100 / 300 / 1k / on the way / end",
+    "interval covers at 100 / 300 / 1k / on the way / end, %",
     "tied set holds best (size)",
-    "stops",
+    "stops (wrong)",
     "CPU ms/call",
 )
 
@@ -86,7 +86,8 @@ def draw_curves(path: Path, title: str, curves: Mapping[str, Mapping[str, Sequen
 def _row(summary: Summary) -> str:
     marks = summary["mean_regret_at"]
     known = summary.get("claims_at", {})
-    claims = [*(known[str(mark)] for mark in (100, 300, 1000) if str(mark) in known), summary]
+    way = summary.get("on_the_way")
+    claims = [*(known[str(mark)] for mark in (100, 300, 1000) if str(mark) in known), *([way] if way else []), summary]
     regrets = " / ".join(_percent(marks.get(str(mark))) for mark in (300, 1000, 3000, 10_000))
     cells = (
         summary["method"],
@@ -98,7 +99,8 @@ def _row(summary: Summary) -> str:
         " / ".join(_signed(claim["reported_minus_true"]) for claim in claims),
         " / ".join(_percent(claim["interval_coverage"], 0) for claim in claims),
         _percent(summary["tied_set_coverage"], 0) + _size(summary.get("tied_set_size")),
-        _percent(summary.get("stopped_share"), 0),
+        _percent(summary.get("stopped_share"), 0)
+        + (f" ({summary['wrong_stops']})" if "wrong_stops" in summary else ""),
         "" if summary["cpu_ms_per_call"] is None else f"{summary['cpu_ms_per_call']:.3f}",
     )
     return "| " + " | ".join(cells) + " |"

@@ -16,6 +16,8 @@ NEEDED_SHARE = 0.9
 """So many of the seeds must have an answer that is good enough."""
 MARKS = (100, 300, 1000, 3000, 10_000, 30_000)
 """Calls at which the mean regret is stated."""
+EARLIEST = 100
+"""Calls before which an answer is not judged."""
 N_RESAMPLES = 400
 ROUNDING = 1e-6
 """Regrets are written with six digits."""
@@ -97,6 +99,10 @@ def _curve_summary(records: Sequence[Record], setting: str, points: Sequence[int
     return summary | {
         "mean_regret_at": {str(mark): float(means[place]) for mark, place in places.items()},
         "claims_at": {str(mark): _claims(records, place) for mark, place in places.items()},
+        "on_the_way": _on_the_way(records, points),
+        "wrong_stops": sum(
+            record["is_stopped"] and record["regret"][-1] > WITHIN[0][1] + ROUNDING for record in records
+        ),
         "final_regret": float(means[-1]),
         "reported_minus_true": _mean(f["reported_minus_true"] for f in final),
         "interval_coverage": _mean(f["covered"] for f in final),
@@ -114,7 +120,21 @@ def _curve_summary(records: Sequence[Record], setting: str, points: Sequence[int
 
 def _claims(records: Sequence[Record], place: int) -> dict[str, float | None]:
     """Return how honest the answers at one point were; after its end a run's last answer counts."""
-    given = [record["claims"][place] for record in records if record.get("claims") and record["claims"][place]]
+    return _honesty([record["claims"][place] for record in records if record.get("claims")])
+
+
+def _on_the_way(records: Sequence[Record], points: Sequence[int]) -> dict[str, float | None]:
+    """Return how honest all answers between the first `EARLIEST` calls and a run's end were."""
+    return _honesty([
+        claim
+        for record in records
+        for calls, claim in zip(points, record.get("claims", ()), strict=False)
+        if EARLIEST <= calls < record["n_calls"]
+    ])  # fmt: skip
+
+
+def _honesty(claims: Sequence[tuple[float, bool] | None]) -> dict[str, float | None]:
+    given = [claim for claim in claims if claim is not None]
     return {
         "reported_minus_true": _mean(off for off, _ in given),
         "interval_coverage": _mean(float(is_held) for _, is_held in given),
