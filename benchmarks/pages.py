@@ -99,8 +99,7 @@ def _row(summary: Summary) -> str:
         " / ".join(_signed(claim["reported_minus_true"]) for claim in claims),
         " / ".join(_percent(claim["interval_coverage"], 0) for claim in claims),
         _percent(summary["tied_set_coverage"], 0) + _size(summary.get("tied_set_size")),
-        _percent(summary.get("stopped_share"), 0)
-        + (f" ({summary['wrong_stops']})" if "wrong_stops" in summary else ""),
+        _percent(summary.get("stopped_share"), 0) + _size(summary.get("wrong_stops")),
         "" if summary["cpu_ms_per_call"] is None else f"{summary['cpu_ms_per_call']:.3f}",
     )
     return "| " + " | ".join(cells) + " |"

@@ -100,9 +100,7 @@ def _curve_summary(records: Sequence[Record], setting: str, points: Sequence[int
         "mean_regret_at": {str(mark): float(means[place]) for mark, place in places.items()},
         "claims_at": {str(mark): _claims(records, place) for mark, place in places.items()},
         "on_the_way": _on_the_way(records, points),
-        "wrong_stops": sum(
-            record["is_stopped"] and record["regret"][-1] > WITHIN[0][1] + ROUNDING for record in records
-        ),
+        "wrong_stops": sum(r["is_stopped"] and r["regret"][-1] > WITHIN[0][1] + ROUNDING for r in records),
         "final_regret": float(means[-1]),
         "reported_minus_true": _mean(f["reported_minus_true"] for f in final),
         "interval_coverage": _mean(f["covered"] for f in final),
