@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run every method on every function and print how much of the way to the best known each goes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.functions", description=__doc__)
     parser.add_argument("--suites", default="mixint,noisy,biobj")
-    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--methods", default=",".join(METHODS), help="also ours-PART: without that part of it")
     parser.add_argument("--dimension", type=int, default=5)
     parser.add_argument("--functions", type=int, default=12, help="of each suite, evenly spread")
     parser.add_argument("--seeds", type=int, default=5)
@@ -123,7 +123,8 @@ def _run(job: tuple[str, int, int, str, int, int]) -> dict[str, Any]:
     evaluate = partial(_values, function)
     scale = _scale(evaluate, space, number)
     n_objectives = len(scale.middle)
-    search = _made(method, "objectives" if n_objectives > 1 else "score")(
+    made, _, part = method.partition("-")
+    search = _made(made, "objectives" if n_objectives > 1 else "score")(
         SearchProblem(
             space=space,
             n_cases=1,
@@ -132,6 +133,7 @@ def _run(job: tuple[str, int, int, str, int, int]) -> dict[str, Any]:
             parallelism=n_workers,
             max_repeats=MAX_REPEATS if suite == "noisy" else 1,
             stopping=Stopping(enabled=False),
+            settings={"ablate": [part]} if part else {},
             seed=seed,
         )
     )
