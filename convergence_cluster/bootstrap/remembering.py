@@ -91,10 +91,11 @@ def open_legacy(url: str) -> Iterator[LegacyStore]:
 
 def _case_scores(report: StudyReport) -> dict[ArmId, dict[str, float]]:
     """Return each arm's mean score by test case id."""
+    arms = {arm.arm for arm in report.arms}
     scores: dict[ArmId, dict[str, list[float]]] = {}
     for call in report.calls:
         outcome = call.outcome
-        if call.score is not None:
+        if call.score is not None and outcome.call.arm in arms:
             case = report.cases[outcome.call.case].id
             scores.setdefault(outcome.call.arm, {}).setdefault(case, []).append(call.score)
     return {arm: {case: sum(v) / len(v) for case, v in by_case.items()} for arm, by_case in scores.items()}

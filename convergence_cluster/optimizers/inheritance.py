@@ -50,7 +50,7 @@ class Inheritance:
         self._variances = np.array([arm.variance for arm in known])
         self._measured = {row.tobytes(): (arm.score, arm.variance, 1.0) for row, arm in zip(rows, known, strict=True)}
         self._told = dict(self._measured)
-        self._place_of = {key: place for place, key in enumerate(self._measured)}
+        self._place_of = {row.tobytes(): place for place, row in enumerate(rows)}
         self._places: list[int] = []
         self._comparison = Comparison(known, n_cases)
         self._design = Design(codec, None, is_useful=bool(known))
