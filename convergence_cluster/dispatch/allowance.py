@@ -1,22 +1,37 @@
 """Attempts beyond a call's first: workers may retry only what the study's budget has set aside beforehand."""
 
+import math
 from dataclasses import dataclass
+from typing import Protocol
 
-from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import StudyId
 from convergence_cluster.metering.budget import Budget
 
 _MAX_ATTEMPTS = 64
 """Else one for each call on the wire, for a fault of the API meets all of them."""
+_PER_ATTEMPT = 8
+"""One attempt in so many that the budget has left lies ready at most: in the end, first attempts have it all."""
 _EVERY_S = 0.25
+
+
+class Board(Protocol):
+    """Where attempts lie ready."""
+
+    def grant(self, study: str, n_attempts: int, *, usd: float) -> tuple[int, bool]:
+        """Change how many lie ready, at most `usd` each; return how many do, and whether any did before."""
+        ...
+
+    def withdraw(self, study: str) -> None:
+        """Let none lie ready."""
+        ...
 
 
 @dataclass(kw_only=True, slots=True)
 class Allowance:
     """What lies ready in Redis for the workers of one study to take, all of it reserved in the study's budget.
 
-    Near the end of the budget nothing lies ready, so that first attempts have it all. For one thread.
+    Towards the end of the budget ever less lies ready. For one thread.
     """
 
     study: StudyId
@@ -43,7 +58,7 @@ class Allowance:
         self.n_reserved -= n_ours
         self.budget.trade(n_from=n_ours, from_usd=self.usd, n_to=n, to_usd=usd)
 
-    def tend(self, board: CoordinatorBoard) -> None:
+    def tend(self, board: Board) -> None:
         """Bring what lies ready to what should; now and then, but near the end at once."""
         now_s = self.clock.monotonic_s()
         is_wanted_back = self.n_reserved > 0 and self._target() == 0
@@ -66,19 +81,17 @@ class Allowance:
         elif wanted < 0:
             self._release(left - board.grant(self.study, wanted, usd=self.usd)[0])
 
-    def withdraw(self, board: CoordinatorBoard) -> None:
+    def withdraw(self, board: Board) -> None:
         """Leave nothing ready."""
         board.withdraw(self.study)
         self._release(self.n_reserved)
 
     def _target(self) -> int:
-        target = max(2, min(_MAX_ATTEMPTS, self.parallelism))
-        n_needed = 2 * (self.parallelism + target)
         remaining = self.budget.remaining
-        is_near_end = (remaining.calls is not None and remaining.calls < n_needed) or (
-            remaining.usd is not None and remaining.usd < n_needed * self.usd
-        )
-        return 0 if is_near_end else target
+        n_left = math.inf if remaining.calls is None else remaining.calls
+        if remaining.usd is not None and self.usd > 0.0:
+            n_left = min(n_left, remaining.usd / self.usd)
+        return int(min(max(2, min(_MAX_ATTEMPTS, self.parallelism)), max(0.0, n_left) // _PER_ATTEMPT))
 
     def _release(self, n: int) -> None:
         for _ in range(n):
