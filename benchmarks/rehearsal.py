@@ -260,15 +260,13 @@ def main() -> int:
     options = parser.parse_args()
     shipped = read_scaled_object(yaml.safe_load(MANIFEST.read_text()))
     scaling = replace(shipped, target=shipped.target * SLOTS / SHIPPED_SLOTS, most=options.most)
-    idle_s = scaling.cooldown_s + scaling.down.window_s + 120.0
     others = {
         f"with {window_s:.0f} s": replace(scaling, cooldown_s=window_s, down=replace(scaling.down, window_s=window_s))
         for window_s in options.windows
     }
-    outcomes = [
-        play(name, Autoscaler(scaling=each).step, each, options.speed, idle_s)
-        for name, each in {"shipped ScaledObject": scaling, **others}.items()
-    ]
+    ways = {"shipped ScaledObject": scaling, **others}
+    idle_s = 120.0 + max(each.cooldown_s + each.down.window_s for each in ways.values())
+    outcomes = [play(name, Autoscaler(scaling=each).step, each, options.speed, idle_s) for name, each in ways.items()]
     outcomes.append(play(f"fixed pool of {options.most}", lambda *_: options.most, scaling, options.speed, idle_s))
     options.out.mkdir(parents=True, exist_ok=True)
     draw(outcomes[0], options.out / "rehearsal.png")
