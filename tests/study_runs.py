@@ -208,6 +208,7 @@ class Folder:
         it.
         """
         context = multiprocessing.get_context("forkserver")
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the program does, which comes after numpy here
         context.set_forkserver_preload(list(_PRELOADED))
         outputs = (self.path / out, self.path / err)
         environ = self.environment(variables)
