@@ -1,6 +1,7 @@
 """A study's coordinator with all it needs, brought to where its journal ends."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,11 +18,13 @@ from convergence_cluster.domain.calls import Call
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.journal import CallKey, History
-from convergence_cluster.metering.budget import Budget
+from convergence_cluster.metering.budget import Budget, Remaining
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.portable import unpack
 from convergence_cluster.spec.search_problem import to_search_problem
 from convergence_cluster.storage.studies import StudyRecord
+
+_ROUNDING_USD = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,10 +82,10 @@ def assemble(
     )
     if isinstance(search, RecordedSearch):
         coordinator.trajectory = Trajectory(search.points)
-    missing = replay(coordinator, history, observer=observer, budget=budget)
-    missing = tuple(call for call in missing if not is_under_way(call.key))
-    if missing and books_unknown:
-        _book_unknown(coordinator, missing, journal=journal, budget=budget, at_s=clock.now_s())
+    missing = replay(coordinator, history, observer=observer, budget=budget, is_under_way=is_under_way)
+    unknown = may_be_paid(missing, budget.remaining, is_under_way=is_under_way)
+    if unknown and books_unknown:
+        _book_unknown(coordinator, unknown, journal=journal, budget=budget, at_s=clock.now_s())
     return Assembly(coordinator=coordinator, budget=budget, metrics=metrics, history=history)
 
 
@@ -90,6 +93,27 @@ def _search(study: LoadedStudy, record: StudyRecord) -> Optimizer:
     began = json.loads(record.spec_json)
     problem = to_search_problem(unpack(began["study"]), legacy=parse_legacy(began["legacy"]))
     return build_optimizer(study, problem)
+
+
+def may_be_paid(
+    missing: Sequence[Call], remaining: Remaining, *, is_under_way: Callable[[CallKey], bool]
+) -> tuple[Call, ...]:
+    """Return the calls that a crash may hide.
+
+    Whatever was sent had been reserved, so it all fitted into what the budget had left; what does not fit any more,
+    beside the calls that are known to be under way, was never sent.
+    """
+    n_left = math.inf if remaining.calls is None else remaining.calls
+    usd_left = math.inf if remaining.usd is None else remaining.usd
+    unknown = []
+    for call in sorted(missing, key=lambda call: not is_under_way(call.key)):
+        if call.n_draws > n_left or call.most_usd > usd_left + _ROUNDING_USD:
+            continue
+        n_left -= call.n_draws
+        usd_left -= call.most_usd
+        if not is_under_way(call.key):
+            unknown.append(call)
+    return tuple(unknown)
 
 
 def _book_unknown(

@@ -1,5 +1,7 @@
 """Brings a coordinator to where its study was, by making the same decisions again."""
 
+from collections.abc import Callable
+
 from convergence_cluster.coordinator.accounts import unknown_entry
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
@@ -22,10 +24,18 @@ from convergence_cluster.domain.journal import (
 from convergence_cluster.domain.search import EXTRA, Block
 
 
-def replay(coordinator: Coordinator, history: History, *, observer: Observer, budget: Budget) -> tuple[Call, ...]:
+def replay(
+    coordinator: Coordinator,
+    history: History,
+    *,
+    observer: Observer,
+    budget: Budget,
+    is_under_way: Callable[[CallKey], bool] = lambda _: False,
+) -> tuple[Call, ...]:
     """Repeat a study's history in memory; return the calls that may have been paid for without a durable outcome.
 
-    The calls that were asked for and never finished are queued to be made.
+    The calls that were asked for and never finished are queued to be made, first those that workers are making already:
+    the budget's room is theirs.
 
     Raises:
         Conflict: the search would decide otherwise now (the study file or the program changed).
@@ -43,6 +53,7 @@ def replay(coordinator: Coordinator, history: History, *, observer: Observer, bu
             told.update(event.keys)
     coordinator.restore_outcomes([o for key, o in history.outcomes.items() if key in asked and key not in told])
     missing = tuple(call for key, call in asked.items() if key not in history.outcomes)
+    missing = tuple(sorted(missing, key=lambda call: not is_under_way(call.key)))
     coordinator.restore_calls(missing)
     missing += tuple(call for key, call in extra.items() if key not in history.outcomes)
     coordinator.accounts.book(history.ledger)

@@ -14,7 +14,7 @@ from convergence_cluster.coordinator.rounds import drive
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.journal import Asked, Calibrated, LedgerEntry, Told
+from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, LedgerEntry, Told
 from convergence_cluster.domain.search import Direction, Objective, StopReason
 from convergence_cluster.metering.budget import Budget
 from tests.fakes import (
@@ -73,8 +73,14 @@ class Bench:
     def run(self) -> StopReason | None:
         return drive(self.coordinator.rounds(), self.executor.collect)
 
-    def resume(self) -> tuple[Call, ...]:
-        missing = replay(self.coordinator, self.journal.read(), observer=self.observer, budget=self.budget)
+    def resume(self, is_under_way: Callable[[CallKey], bool] = lambda _: False) -> tuple[Call, ...]:
+        missing = replay(
+            self.coordinator,
+            self.journal.read(),
+            observer=self.observer,
+            budget=self.budget,
+            is_under_way=is_under_way,
+        )
         entries, event = unknown_entries(missing, at_s=0.0)
         if entries:
             self.journal.append(events=(event,), ledger=entries)
@@ -146,6 +152,22 @@ def test_a_crash_at_any_write_repeats_no_finished_call_and_ends_the_same(n_appen
     assert resumed.journal.outcomes == reference.journal.outcomes
     unknown = [entry for entry in resumed.journal.ledger if entry.kind == "unknown"]
     assert [entry.key for entry in unknown] == [call.key for call in missing]
+
+
+def test_the_budgets_last_room_belongs_to_the_calls_that_workers_are_making() -> None:
+    crashed = Bench(order=AsAsked())
+    crashed.journal.appends_left = 20
+    with pytest.raises(KeyboardInterrupt):
+        crashed.run()
+    crashed.journal.appends_left = 10**9
+    under_way = Bench(order=AsAsked(), journal=crashed.journal).resume()[-1]
+    n_attempts = sum(entry.n_attempts for entry in crashed.journal.ledger)
+
+    resumed = Bench(order=AsAsked(), journal=crashed.journal, budget=_budget(calls=n_attempts + 1))
+    resumed.resume(lambda key: key == under_way.key)
+    resumed.run()
+
+    assert resumed.executor.sent == [under_way]
 
 
 def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
