@@ -22,7 +22,8 @@ _GAP_S = 0.002
 _REPORT_S = 0.05
 """Tokens given back are told to the others within this time, and so are places if nobody waits here."""
 _RENEW_S = 2.0
-_BACKOFF_S = (0.05, 1.0)
+_BACKOFF_S = (0.05, 0.5)
+"""While Redis is away; with jitter at most twice as long, so that all are heard before places are given out again."""
 _LEARNED_S = 60.0
 _SPREAD = 0.1
 _SPREAD_MAX_S = 1.0

@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -42,8 +43,24 @@ def mock() -> Iterator[Mock]:
         yield running
 
 
+_clients: list[Any] = []
+
+
+def opened(client: Any) -> Any:
+    """Return a vendor's client, which is closed when the test ends."""
+    _clients.append(client)
+    return client
+
+
+@pytest.fixture(autouse=True)
+def _close_clients() -> Iterator[None]:
+    yield
+    while _clients:
+        _clients.pop().close()
+
+
 def by_openai_chat(url: str, model: str, limit: int, streams: bool) -> Told:  # noqa: FBT001 - one signature for all
-    client = importlib.import_module("openai").OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
+    client = opened(importlib.import_module("openai").OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0))
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
     options = {"model": model, "messages": messages, "max_completion_tokens": limit, "temperature": 0.5}
     if not streams:
@@ -61,7 +78,7 @@ def by_openai_chat(url: str, model: str, limit: int, streams: bool) -> Told:  # 
 
 
 def by_openai_responses(url: str, model: str, limit: int, streams: bool) -> Told:  # noqa: FBT001
-    client = importlib.import_module("openai").OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0)
+    client = opened(importlib.import_module("openai").OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0))
     message = {"role": "user", "content": QUESTION}
     options = {"model": model, "input": [message], "instructions": SYSTEM, "max_output_tokens": limit}
     if streams:
@@ -74,7 +91,8 @@ def by_openai_responses(url: str, model: str, limit: int, streams: bool) -> Told
 
 
 def by_anthropic(url: str, model: str, limit: int, streams: bool) -> Told:  # noqa: FBT001
-    client = importlib.import_module("anthropic").Anthropic(base_url=f"{url}/anthropic", api_key=KEY, max_retries=0)
+    anthropic = importlib.import_module("anthropic")
+    client = opened(anthropic.Anthropic(base_url=f"{url}/anthropic", api_key=KEY, max_retries=0))
     message = {"role": "user", "content": QUESTION}
     options = {"model": model, "max_tokens": limit, "system": SYSTEM, "messages": [message]}
     if streams:
@@ -89,7 +107,7 @@ def by_anthropic(url: str, model: str, limit: int, streams: bool) -> Told:  # no
 def by_google(url: str, model: str, limit: int, streams: bool) -> Told:  # noqa: FBT001
     genai = importlib.import_module("google.genai")
     options = genai.types.HttpOptions(base_url=f"{url}/gemini", api_version="v1beta")
-    client = genai.Client(api_key=KEY, http_options=options, vertexai=False)
+    client = opened(genai.Client(api_key=KEY, http_options=options, vertexai=False))
     config = genai.types.GenerateContentConfig(system_instruction=SYSTEM, max_output_tokens=limit, temperature=0.5)
     models = client.models
     asked = {"model": model, "contents": QUESTION, "config": config}
