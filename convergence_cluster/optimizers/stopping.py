@@ -44,7 +44,7 @@ def is_hopeless(belief: Belief, best: int, within: float, confidence: float) -> 
 
     One standard deviation of the difference leaves a chance of 16 %; cheaper than `chances`.
     """
-    gap = (1.0 - within) * belief.means[best] - belief.means
+    gap = belief.means[best] / max(1.0 - within, 1e-9) - belief.means
     spread = np.sqrt(belief.variances + belief.variances[best])
     runs = belief.runs
     runs[best] = False

@@ -123,6 +123,15 @@ def test_a_close_rival_makes_certainty_hopeless() -> None:
     assert not is_hopeless(_belief([0.6, 0.4], [0.02, 0.02]), 0, 0.0, 0.95)
 
 
+def test_a_rival_as_good_as_the_best_leaves_hope_where_a_tie_is_good_enough() -> None:
+    known = _belief([0.6, 0.6], [0.002, 0.002])
+    vague = _belief([0.6, 0.6], [0.02, 0.02])
+
+    assert not is_hopeless(known, 0, 0.01, 0.95)
+    assert is_hopeless(vague, 0, 0.01, 0.95)
+    assert is_hopeless(known, 0, 0.0, 0.95)
+
+
 def test_what_leading_arms_usually_disappoint_by_is_taken_off_their_report_and_no_other() -> None:
     plain = _belief([0.60, 0.59, 0.52], [0.02, 0.03, 0.05])
     belief = replace(plain, shift=-1.0, shift_variance=0.21)

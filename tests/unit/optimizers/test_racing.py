@@ -355,6 +355,24 @@ def test_a_clear_winner_ends_the_study_with_certainty() -> None:
     assert sum(len(block.cases) for block in blocks) < 400
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_two_equal_winners_are_a_tie_and_end_the_study_early(seed: int) -> None:
+    search = RacingSearch(_problem(n_cases=1000, seed=seed))
+
+    def score(configuration: Configuration, case: int, repeat: int) -> float:
+        mean = 0.8 if configuration["level"] == 3 and configuration["model"] in {"m1", "m2"} else 0.5
+        key = [case, *canonical_json(configuration).encode()]
+        return float(np.clip(mean + 0.1 * np.random.default_rng(key).standard_normal(), 0.0, 1.0))
+
+    blocks, reason = _run(search, score, 4000)
+
+    assert reason is StopReason.CERTAIN
+    assert sum(len(block.cases) for block in blocks) < 1000
+    answer = search.recommend()
+    assert answer.best is not None
+    assert answer.best.score.mean == pytest.approx(0.8, abs=0.01)
+
+
 @pytest.mark.parametrize("parallelism", [1, 64])
 def test_a_large_space_is_searched_by_breeding(parallelism: int) -> None:
     space = SearchSpace(
