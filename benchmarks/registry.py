@@ -22,7 +22,7 @@ from convergence_cluster.domain.search import SearchProblem, Stopping
 from convergence_cluster.optimizers.baselines_optuna import OptunaSearch, Sampler
 
 OURS = ("convergence_cluster.optimizers.racing", "RacingSearch")
-PARTS = ("racing", "pairing", "surrogate", "evolution", "policy", "legacy")
+PARTS = ("racing", "pairing", "surrogate", "worth", "evolution", "policy", "legacy")
 SUBSETS = {"whole": None, "50": 50, "25": 25}
 
 

@@ -7,13 +7,17 @@ from convergence_cluster.optimizers.allocation import next_arm
 from convergence_cluster.optimizers.answer import is_tried
 from convergence_cluster.optimizers.arms import Arms, Proposal
 from convergence_cluster.optimizers.candidates import Candidates
-from convergence_cluster.optimizers.mixtures import joined, p_within
+from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.mixtures import Elsewhere, Parts, joined, p_within
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.schedule import Schedule
 from convergence_cluster.optimizers.tradeoffs import Tradeoffs
+from convergence_cluster.optimizers.worth import most_worth
 
 GROWTH = 0.5
 """An arm has at most this part of the calls that it has had on their way at once."""
+WORTH_SHARE = 0.6
+"""Of the decisions that are given a leader, made by what calls are worth; the others draw."""
 
 Floats = NDArray[np.float64]
 
@@ -21,12 +25,17 @@ Floats = NDArray[np.float64]
 class Choosing:
     """Chooses by arm id; beyond the opened arms come the places of the shortlist, then one for any other candidate."""
 
-    def __init__(self, arms: Arms, model: Model, candidates: Candidates, schedule: Schedule, margin: float) -> None:
+    def __init__(
+        self, arms: Arms, model: Model, candidates: Candidates, schedule: Schedule, evidence: Evidence
+    ) -> None:
         self._arms = arms
+        self._evidence = evidence
         self._model = model
         self._candidates = candidates
         self._schedule = schedule
-        self._margin = margin
+        self.margin = 0.0
+        """By this part of its score the leader has to be beaten."""
+        self.worth_share = WORTH_SHARE
 
     def for_score(self, leader: int | None, rng: np.random.Generator) -> int | None:
         """Return what to call to find the highest score, or None if nothing is left; `leader` is an arm's id."""
@@ -36,11 +45,15 @@ class Choosing:
         if self._candidates.n_left() > 0:
             elsewhere = self._model.deviations.elsewhere(self._candidates.n_left())
             parts = joined(parts, elsewhere.parts())
-        unopened = np.ones(parts.means.shape[1] - len(alive), dtype=bool)
+        able = np.concatenate([free, np.ones(parts.means.shape[1] - len(alive), dtype=bool)])
         first = None if leader is None else int(np.searchsorted(alive, leader))
-        place = next_arm(parts, first, self._margin, np.concatenate([free, unopened]), rng, elsewhere=elsewhere)
+        place = None
+        if first is not None and rng.random() < self.worth_share:
+            place = self._most_worth(parts, alive, first, able, elsewhere)
         if place is None:
-            place = next_arm(parts, first, self._margin, more, rng)
+            place = next_arm(parts, first, self.margin, able, rng, elsewhere=elsewhere)
+        if place is None:
+            place = next_arm(parts, first, self.margin, more, rng)
         return None if place is None else self._meant(place, alive)
 
     def for_front(self, tradeoffs: Tradeoffs, rng: np.random.Generator) -> int | None:
@@ -60,9 +73,9 @@ class Choosing:
             return self._candidates.take_any(rng)
         return self._candidates.take(place)
 
-    def leader(self, counts: Floats, broken: Floats) -> int | None:
-        """Return the arm that would be recommended, from every arm's cases and by how much it breaks the bounds."""
-        alive = np.flatnonzero(self._arms.is_alive)
+    def leader(self, broken: Floats) -> int | None:
+        """Return the arm that would be recommended, from by how much every arm breaks the bounds."""
+        alive, counts = np.flatnonzero(self._arms.is_alive), self._evidence.counts
         known = counts[alive] > 0
         if not known.any():
             return None
@@ -75,6 +88,20 @@ class Choosing:
         parts = joined(self._arms.parts(rivals), self._model.parts(self._candidates.prior))
         elsewhere = self._model.deviations.elsewhere(self._candidates.n_left())
         return p_within(self._arms.parts(np.array([best])), parts, elsewhere, within)
+
+    def _most_worth(
+        self, parts: Parts, alive: NDArray[np.int64], first: int, able: NDArray[np.bool_], elsewhere: Elsewhere | None
+    ) -> int | None:
+        """Return the place of the rival of the leader, the `first` place, of which calls are worth most."""
+        means, _ = parts.moments()
+        variances = self._evidence.noise.expected(np.ones(len(means)), means)
+        variances[: len(alive)] = self._evidence.call_variances(self._arms.means)[alive]
+        chances = np.ones(len(means))
+        if elsewhere is not None:
+            chances[-1] = elsewhere.share
+        rivals = able.copy()
+        rivals[first] = False
+        return most_worth(parts, float(means[first]) * (1.0 + self.margin), variances, rivals, chances)
 
     def _callable(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         alive = np.flatnonzero(self._arms.is_alive)

@@ -28,6 +28,10 @@ class Parts:
         mean = (self.shares * self.means).sum(axis=0)
         return mean, (self.shares * (self.variances + (self.means - mean) ** 2)).sum(axis=0)
 
+    def only(self, arms: NDArray[np.int64]) -> "Parts":
+        """Return the mixtures of some of the arms."""
+        return Parts(shares=self.shares[:, arms], means=self.means[:, arms], variances=self.variances[:, arms])
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Elsewhere:
@@ -88,7 +92,7 @@ def chance_above(parts: Parts, bars: Floats) -> Floats:
     total = np.zeros((len(bars), parts.means.shape[1]))
     for share, mean, variance in zip(parts.shares, parts.means, parts.variances, strict=True):
         deviation = np.sqrt(np.maximum(variance, 1e-18))
-        part = _above((bars[:, None] - mean) / deviation) - _above((2.0 - bars[:, None] - mean) / deviation)
+        part = normal_above((bars[:, None] - mean) / deviation) - normal_above((2.0 - bars[:, None] - mean) / deviation)
         total += share * np.maximum(part, 0.0)
     return np.where(bars[:, None] >= 1.0, 0.0, total)
 
@@ -105,7 +109,7 @@ def p_within(mine: Parts, rivals: Parts, elsewhere: Elsewhere, within: float) ->
     return float(none.mean())
 
 
-def _above(x: Floats) -> Floats:
+def normal_above(x: Floats) -> Floats:
     """Return the chance of a standard normal to exceed x. Source: Abramowitz & Stegun 1964, 26.2.17."""
     t = 1.0 / (1.0 + 0.2316419 * np.abs(x))
     series = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))

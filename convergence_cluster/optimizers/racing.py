@@ -58,7 +58,7 @@ Floats = NDArray[np.float64]
 class RacingSearch:
     """An `Optimizer`: Thompson sampling over raced arms and modelled candidates.
 
-    `problem.settings["ablate"]` may switch off: racing, pairing, surrogate, interplay, evolution, policy, legacy.
+    `problem.settings["ablate"]` switches off racing, pairing, surrogate, interplay, worth, evolution, policy or legacy.
     """
 
     def __init__(self, problem: SearchProblem) -> None:
@@ -81,11 +81,11 @@ class RacingSearch:
             is_modelled="surrogate" not in self._ablated,
             is_breeding="evolution" not in self._ablated,
         )
-        with_interplay = "interplay" not in self._ablated
-        self._model = Model(codec, design, problem.n_cases, legacy.arms, with_interplay=with_interplay)
-        self._arms = Arms()
-        within = MARGIN * problem.stopping.within
-        self._choosing = Choosing(self._arms, self._model, self._candidates, self._schedule, within)
+        self._model, self._arms = Model(codec, design, problem.n_cases, legacy.arms), Arms()
+        self._model.with_interplay = "interplay" not in self._ablated
+        self._choosing = Choosing(self._arms, self._model, self._candidates, self._schedule, self._evidence)
+        self._choosing.margin = MARGIN * problem.stopping.within
+        self._choosing.worth_share *= "worth" not in self._ablated
         self._optimism = Optimism()
         self._n_told = 0
         self._due = 0
@@ -195,7 +195,7 @@ class RacingSearch:
 
     def _leader(self) -> int | None:
         broken = np.concatenate([self._broken, np.zeros(self._arms.n - len(self._broken))])
-        return self._choosing.leader(self._evidence.counts, broken)
+        return self._choosing.leader(broken)
 
     def _open(self, proposal: Proposal) -> Block:
         prior = self._model.expected(proposal.features[None], proposal.row[None])
