@@ -35,7 +35,31 @@ def calls_needed(table: Table, within: float, failure: float = 0.1) -> float:
     need less.
     Source: Garivier & Kaufmann, "Optimal best arm identification with fixed confidence", COLT (2016), theorem 1.
     """
+    return _calls_among(table, np.arange(len(table.true_mean)), within, failure)
+
+
+def calls_for_last_choice(table: Table, within: float, failure: float = 0.1) -> float:
+    """Return a lower bound for methods that are told the best value of every parameter but one, for the hardest one.
+
+    Of the rows that share those values they still have to choose by draws. Or that are told every true score but those
+    of the best row and its hardest rival, where that is more. Either way: unless they know more of the last parameter,
+    or of the two, than draws say.
+    """
     mean, sd = table.true_mean, np.maximum(residual_sd(table), 1e-6)
+    best = int(mean.argmax())
+    gaps = np.maximum(mean[best] - (1 - within) * mean, 1e-6)
+    hardness = np.where(mean < (1 - within) * mean[best], (sd[best] + sd) / gaps, 0.0)
+    groups = [np.array([best, int(hardness.argmax())])]
+    for last in table.params:
+        others = [values for name, values in table.columns.items() if name not in {last, "config_id"}]
+        alike = [row for row in range(len(mean)) if all(values[row] == values[best] for values in others)]
+        groups.append(np.array(alike))
+    return max(_calls_among(table, rows, within, failure) for rows in groups if len(rows) > 1)
+
+
+def _calls_among(table: Table, rows: NDArray[np.intp], within: float, failure: float) -> float:
+    """Return the bound where only some of the rows may be the answer."""
+    mean, sd = table.true_mean[rows], np.maximum(residual_sd(table)[rows], 1e-6)
     evidence = (1 - 2 * failure) * math.log((1 - failure) / failure)
     n_population = table.score.shape[1] * table.n_repeats
     good = np.flatnonzero(mean >= (1 - within) * mean.max())

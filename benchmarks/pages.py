@@ -108,7 +108,8 @@ def _row(summary: Summary) -> str:
 def _bound(bounds: Mapping[str, float]) -> str:
     return (
         "Lower bound for methods that keep a risk of 10 % without a model of the parameters: "
-        f"{bounds['1pct']:,.0f} calls to 1 %, {bounds['2pct']:,.0f} to 2 %."
+        f"{bounds['1pct']:,.0f} calls to 1 %, {bounds['2pct']:,.0f} to 2 %; "
+        f"told all of the best configuration but one parameter: {bounds['1pct_last_choice']:,.0f} to 1 %."
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bounds import calls_needed
+from benchmarks.bounds import calls_for_last_choice, calls_needed
 from benchmarks.pages import comparison_page, draw_curves, table_page
 from benchmarks.registry import Entry, entries
 from benchmarks.runs import Job, read_records, run_all
@@ -101,7 +101,11 @@ def _write(
     for name in tables:
         found = [s for method in methods if (s := _summary(options, name, method, known[method])) is not None]
         table = read_table(options.data, name)
-        bounds[name] = {"1pct": calls_needed(table, 0.01), "2pct": calls_needed(table, 0.02)}
+        bounds[name] = {
+            "1pct": calls_needed(table, 0.01),
+            "2pct": calls_needed(table, 0.02),
+            "1pct_last_choice": calls_for_last_choice(table, 0.01),
+        }
         curves = {summary["method"]: summary.pop("curve") for summary in found}
         draw_curves(options.out / f"{name.replace(':', '_')}.svg", name, curves, "mean regret, relative to the best")
         pages.append(table_page(name, bounds[name], found))

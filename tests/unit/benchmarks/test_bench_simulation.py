@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.bounds import calls_needed
+from benchmarks.bounds import calls_for_last_choice, calls_needed
 from benchmarks.methods_bandits import AsyncHalving, TopTwoThompson, UpperBounds
 from benchmarks.methods_genetic import GeneticSearch
 from benchmarks.methods_planned import (
@@ -221,6 +221,21 @@ def test_the_bound_grows_with_noise_and_falls_with_the_slack() -> None:
     assert calls_needed(quiet, 0.05) < calls_needed(quiet, 0.01)
     assert calls_needed(quiet, 0.01) >= 24
     assert calls_needed(noisy, 0.01) > calls_needed(quiet, 0.01)
+
+
+def test_who_is_told_all_but_one_parameter_still_has_to_choose_among_the_rows_that_share_the_others() -> None:
+    table = make_table()
+    best_model = np.flatnonzero([model == "m3" for model in table.columns["model"]])
+    rest = replace(
+        table,
+        score=table.score[best_model],
+        columns={name: [values[row] for row in best_model] for name, values in table.columns.items()},
+    )
+
+    told = calls_for_last_choice(table, 0.01)
+
+    assert told < calls_needed(table, 0.01)
+    assert told == pytest.approx(calls_needed(rest, 0.01), rel=0.2)  # cases' effects are estimated from fewer rows
 
 
 def test_the_command_writes_all_results_and_does_not_repeat_a_run(
