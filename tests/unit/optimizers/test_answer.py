@@ -118,6 +118,17 @@ def test_patience_ends_a_study_that_does_not_improve() -> None:
     assert verdicts == [None, None, None, StopReason.PATIENCE]
 
 
+def test_half_of_the_doubt_that_a_study_allows_is_left_for_what_is_not_known_of() -> None:
+    problem = SearchProblem(
+        space=SearchSpace(parameters=()), n_cases=4, objectives=(QUALITY,), stopping=Stopping(confidence=0.9)
+    )
+    rule = StoppingRule(problem)
+
+    verdicts = [rule.verdict(n_told=100, incumbent=0.5, p_within=p) for p in (0.9, 0.94, 0.951)]
+
+    assert verdicts == [None, None, StopReason.CERTAIN]
+
+
 def test_a_close_rival_makes_certainty_hopeless() -> None:
     assert is_hopeless(_belief([0.6, 0.59], [0.02, 0.02]), 0, 0.0, 0.95)
     assert not is_hopeless(_belief([0.6, 0.4], [0.02, 0.02]), 0, 0.0, 0.95)
