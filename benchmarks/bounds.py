@@ -47,8 +47,8 @@ def calls_for_last_choice(table: Table, within: float, failure: float = 0.1) -> 
     """
     mean, sd = table.true_mean, np.maximum(residual_sd(table), 1e-6)
     best = int(mean.argmax())
-    gaps = np.maximum(mean[best] - (1 - within) * mean, 1e-6)
-    hardness = np.where(mean < (1 - within) * mean[best], (sd[best] + sd) / gaps, 0.0)
+    hardness = (sd[best] + sd) / np.maximum(mean[best] - (1 - within) * mean, 1e-6)
+    hardness[best] = 0.0
     groups = [np.array([best, int(hardness.argmax())])]
     for last in table.params:
         others = [values for name, values in table.columns.items() if name not in {last, "config_id"}]

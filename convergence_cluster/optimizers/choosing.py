@@ -23,19 +23,29 @@ Floats = NDArray[np.float64]
 
 
 class Choosing:
-    """Chooses by arm id; beyond the opened arms come the places of the shortlist, then one for any other candidate."""
+    """Chooses by arm id; beyond the opened arms come the places of the shortlist, then one for any other candidate.
+
+    The leader has to be beaten by `margin`, a part of its score.
+    """
 
     def __init__(
-        self, arms: Arms, model: Model, candidates: Candidates, schedule: Schedule, evidence: Evidence
+        self,
+        arms: Arms,
+        model: Model,
+        candidates: Candidates,
+        schedule: Schedule,
+        evidence: Evidence,
+        *,
+        margin: float,
+        with_worth: bool,
     ) -> None:
         self._arms = arms
         self._evidence = evidence
         self._model = model
         self._candidates = candidates
         self._schedule = schedule
-        self.margin = 0.0
-        """By this part of its score the leader has to be beaten."""
-        self.worth_share = WORTH_SHARE
+        self._margin = margin
+        self._worth_share = WORTH_SHARE if with_worth else 0.0
 
     def for_score(self, leader: int | None, rng: np.random.Generator) -> int | None:
         """Return what to call to find the highest score, or None if nothing is left; `leader` is an arm's id."""
@@ -48,12 +58,12 @@ class Choosing:
         able = np.concatenate([free, np.ones(parts.means.shape[1] - len(alive), dtype=bool)])
         first = None if leader is None else int(np.searchsorted(alive, leader))
         place = None
-        if first is not None and rng.random() < self.worth_share:
+        if first is not None and rng.random() < self._worth_share:
             place = self._most_worth(parts, alive, first, able, elsewhere)
         if place is None:
-            place = next_arm(parts, first, self.margin, able, rng, elsewhere=elsewhere)
+            place = next_arm(parts, first, self._margin, able, rng, elsewhere=elsewhere)
         if place is None:
-            place = next_arm(parts, first, self.margin, more, rng)
+            place = next_arm(parts, first, self._margin, more, rng)
         return None if place is None else self._meant(place, alive)
 
     def for_front(self, tradeoffs: Tradeoffs, rng: np.random.Generator) -> int | None:
@@ -74,8 +84,9 @@ class Choosing:
         return self._candidates.take(place)
 
     def leader(self, broken: Floats) -> int | None:
-        """Return the arm that would be recommended, from by how much every arm breaks the bounds."""
+        """Return the arm that would be recommended; the first arms break the bounds by so much, the others do not."""
         alive, counts = np.flatnonzero(self._arms.is_alive), self._evidence.counts
+        broken = np.concatenate([broken, np.zeros(self._arms.n - len(broken))])
         known = counts[alive] > 0
         if not known.any():
             return None
@@ -101,7 +112,7 @@ class Choosing:
             chances[-1] = elsewhere.share
         rivals = able.copy()
         rivals[first] = False
-        return most_worth(parts, float(means[first]) * (1.0 + self.margin), variances, rivals, chances)
+        return most_worth(parts, float(means[first]) * (1.0 + self._margin), variances, rivals, chances)
 
     def _callable(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         alive = np.flatnonzero(self._arms.is_alive)

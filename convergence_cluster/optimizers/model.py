@@ -29,11 +29,12 @@ DESIGN_GROWTH = 1.5
 class Model:
     """The features in use, their weights, how far arms deviate, and how far the cases seen so far mislead."""
 
-    def __init__(self, codec: Codec, design: Design, n_cases: int, known: Sequence[KnownArm]) -> None:
+    def __init__(
+        self, codec: Codec, design: Design, n_cases: int, known: Sequence[KnownArm], *, with_interplay: bool = True
+    ) -> None:
         self.design = design
         self._n_cases = n_cases
-        self.with_interplay = True
-        """Whether to look for what the cases seen so far add to arms that are alike."""
+        self._with_interplay = with_interplay
         self._next_design = FIRST_DESIGN
         self.surrogate = Surrogate(design.widths, design.shares())
         self.interplay = Interplay(design.main_slices(), n_cases)
@@ -65,7 +66,7 @@ class Model:
         scales = self.scatter(arms.rows)
         self.surrogate.fit(arms.features, means, errors, scales)
         centres, variances = self.surrogate.cavity(arms.features, means, errors, scales)
-        if self.with_interplay:
+        if self._with_interplay:
             self.interplay.fit(arms.features, evidence, arms.means)
             variances += self.interplay.variance(arms.features)
         prior = Prior(means=centres, variances=variances, scales=scales, told=arms.told)

@@ -81,11 +81,13 @@ class RacingSearch:
             is_modelled="surrogate" not in self._ablated,
             is_breeding="evolution" not in self._ablated,
         )
-        self._model, self._arms = Model(codec, design, problem.n_cases, legacy.arms), Arms()
-        self._model.with_interplay = "interplay" not in self._ablated
-        self._choosing = Choosing(self._arms, self._model, self._candidates, self._schedule, self._evidence)
-        self._choosing.margin = MARGIN * problem.stopping.within
-        self._choosing.worth_share *= "worth" not in self._ablated
+        with_interplay, with_worth = "interplay" not in self._ablated, "worth" not in self._ablated
+        self._model = Model(codec, design, problem.n_cases, legacy.arms, with_interplay=with_interplay)
+        self._arms = Arms()
+        self._choosing = Choosing(
+            self._arms, self._model, self._candidates, self._schedule, self._evidence,
+            margin=MARGIN * problem.stopping.within, with_worth=with_worth,
+        )  # fmt: skip
         self._optimism = Optimism()
         self._n_told = 0
         self._due = 0
@@ -187,15 +189,13 @@ class RacingSearch:
             choice = self._choosing.for_front(self._tradeoffs, self._rng)
             if choice is not None:
                 return choice
-        leader = self._leader() if self._rng.integers(2) == 0 else None  # proves the answer, or draws a leader
+        leader = (
+            self._choosing.leader(self._broken) if self._rng.integers(2) == 0 else None
+        )  # proves the answer, or draws a leader
         choice = self._choosing.for_score(leader, self._rng)
         if choice is None and not self._problem.stopping.enabled:
             return best_beaten(self._arms, self._schedule)
         return choice
-
-    def _leader(self) -> int | None:
-        broken = np.concatenate([self._broken, np.zeros(self._arms.n - len(self._broken))])
-        return self._choosing.leader(broken)
 
     def _open(self, proposal: Proposal) -> Block:
         prior = self._model.expected(proposal.features[None], proposal.row[None])
@@ -257,7 +257,7 @@ class RacingSearch:
 
     def _retire_beaten(self) -> None:
         arms, counts = self._arms, self._evidence.counts
-        leader = self._leader()
+        leader = self._choosing.leader(self._broken)
         self._optimism.lead(arms, leader)
         if leader is None or "racing" in self._ablated:
             return

@@ -15,7 +15,7 @@ DEFAULT_POPULATION = 20
 MIN_TOLD = 8
 OWN_DOUBT = 0.5
 """Of the doubt that a study allows, left for what the beliefs do not know of; without it one stop in nine was wrong on
-made-up tables unlike those that the search was made on, where one in twenty was allowed."""
+the worst three of nine made-up tables unlike those that the search was made on, where one in twenty was allowed."""
 
 
 class StoppingRule:

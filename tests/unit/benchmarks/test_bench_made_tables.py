@@ -8,9 +8,7 @@ from benchmarks.made_tables import SHAPES, main
 from benchmarks.tables import read_table, table_names
 
 
-def test_every_shape_is_a_table_that_can_be_read_and_the_seed_makes_it_again(
-    tmp_path: Path,
-) -> None:
+def test_every_shape_is_a_table_that_can_be_read_and_the_seed_makes_it_again(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         assert main(["--out", str(tmp_path / folder)]) == 0
     assert main(["--out", str(tmp_path / "other"), "--seed", "7"]) == 0

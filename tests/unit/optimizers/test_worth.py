@@ -45,9 +45,7 @@ def test_an_arm_of_few_calls_is_worth_more_than_one_that_is_known_to_be_nearly_a
 
 
 def test_where_the_first_few_calls_alone_would_change_nothing_more_of_them_count() -> None:
-    alone = 0.02**2 / (0.02**2 + 0.25) ** 0.5
-
-    assert alone < 0.02 / 20  # what one call moves the arm by, typically: a 25th of the way to the bar
+    # One call moves this arm by a 25th of what it lacks: alone worth nothing that a float holds.
     assert worth_of_calls(_parts([0.5], [0.02]), 0.52, np.array([0.25]))[0] > 1e-7
 
 
