@@ -10,10 +10,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.driving import Answer, Make, drive, hypervolume, markdown
+from benchmarks.processes import one_thread_each
 from benchmarks.registry import ours
 from convergence_cluster.coordinator.protocols import Optimizer
 from convergence_cluster.domain.identity import Configuration
@@ -82,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in range(options.seeds)
         for method in methods
     ]
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with one_thread_each(options.jobs) as pool:
         found = list(pool.map(_run, jobs))
     _write(options, methods, found)
     return 0

@@ -11,12 +11,12 @@ import argparse
 import heapq
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
+from benchmarks.processes import one_thread_each
 from convergence_cluster.coordinator.protocols import Optimizer
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.search import Block, Direction, Objective, Observation, SearchProblem, Stopping
@@ -128,7 +128,7 @@ def main() -> int:
         "| landscape | method | calls (mean, at most) | within 1 % | true score | reported - true | interval holds it |"
     )
     print("|---|---|---|---|---|---|---|")
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with one_thread_each(options.jobs) as pool:
         for name in options.landscapes.split(","):
             for method in options.methods.split(","):
                 runs = list(pool.map(partial(run, name, method, options.workers), range(options.seeds)))

@@ -6,10 +6,8 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ import numpy as np
 from benchmarks.driving import Make, drive, greedy_subset, hypervolume, markdown, mean_and_error
 from benchmarks.llm_task import N_CASES, SPACE, LlmTask, scaled, task_problem
 from benchmarks.methods_front import ParetoHalving
+from benchmarks.processes import one_thread_each
 from benchmarks.registry import ours
 from convergence_cluster.coordinator.protocols import Optimizer
 from convergence_cluster.domain.identity import Configuration
@@ -56,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     methods = [name for name in options.methods.split(",") if _is_there(name)]
     jobs = [(name, seed, options.workers) for seed in range(options.seeds) for name in methods]
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+    with one_thread_each(options.jobs) as pool:
         found = list(pool.map(_run, jobs))
     _write(options.out, methods, found)
     return 0

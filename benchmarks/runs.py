@@ -1,11 +1,9 @@
 """Running methods over seeds, in several processes, and keeping each run on disk so that none is made twice."""
 
 import json
-import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from benchmarks.methods_planned import Step, answers_at
+from benchmarks.processes import one_thread_each
 from benchmarks.registry import Setup, entries
 from benchmarks.simulation import Verdict, checkpoints, simulate
 from benchmarks.tables import Table, read_table
@@ -71,10 +70,7 @@ def run_job(job: Job) -> Record:
 
 
 def run_all(jobs: Sequence[Job], folder: Path, n_processes: int) -> Iterator[tuple[Job, float]]:
-    """Run what is not on disk yet; yield each job when its record is, with the seconds it took.
-
-    Numerical libraries get one thread in each process.
-    """
+    """Run what is not on disk yet; yield each job when its record is, with the seconds it took."""
     known: dict[Path, set[tuple[str, int]]] = {}
     for job in jobs:
         if _path(folder, job) not in known:
@@ -84,9 +80,7 @@ def run_all(jobs: Sequence[Job], folder: Path, n_processes: int) -> Iterator[tup
         for job in missing:
             yield _kept(folder, job, _timed(job))
         return
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_processes, mp_context=spawn) as pool:
+    with one_thread_each(n_processes) as pool:
         futures = {pool.submit(_timed, job): job for job in missing}
         for future in as_completed(futures):
             yield _kept(folder, futures[future], future.result())
