@@ -35,6 +35,7 @@ from convergence_cluster.providers.routing import RoutedProvider
 from convergence_cluster.providers.tls import tls_context
 from convergence_cluster.providers.websockets import Websockets
 from convergence_cluster.spec.environment import resolve_endpoint
+from convergence_cluster.spec.evaluator_file import EvaluatorSource
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.schema_api import ApiSection
 from convergence_cluster.spec.schema_auth import Tls
@@ -103,17 +104,7 @@ def build_provider(
     """
     api = study.spec.api
     if study.target is not None:
-        if api.polling is not None or api.cleanup is not None:
-            raise SpecError(f"api.{'polling' if api.polling else 'cleanup'}: a function answers at once")
-        if measures_first_token(study):
-            raise SpecError("evaluation.metrics.ttft_ms: only chats come as streams; a function answers at once")
-        return FunctionProvider(
-            load_function(study.target.path, study.target.function, "api.function"),
-            where=f"{study.target.path.name}:{study.target.function}",
-            clock=clock,
-            response=response_rule(api.response),
-            timeout_s=api.request.timeout_seconds,
-        )
+        return _function(study, study.target, clock)
     urls = [api.endpoint] if api.endpoint else [model.endpoint for model in (api.models or {}).values()]
     proxy_url = proxy_of(resolve_endpoint(urls[0], environ), environ)
     tls = _tls(study, environ)
@@ -140,6 +131,22 @@ def build_provider(
         return build(api.endpoint)
     by_model = {name: build(model.endpoint) for name, model in api.models.items()}
     return RoutedProvider(by_model, default=build(api.endpoint) if api.endpoint else None, close=transport.close)
+
+
+def _function(study: LoadedStudy, target: EvaluatorSource, clock: Clock) -> Provider:
+    """Return the provider that calls a function of the study's own, refusing what only an API over HTTP can do."""
+    api = study.spec.api
+    if api.polling is not None or api.cleanup is not None:
+        raise SpecError(f"api.{'polling' if api.polling else 'cleanup'}: a function answers at once")
+    if measures_first_token(study):
+        raise SpecError("evaluation.metrics.ttft_ms: only chats come as streams; a function answers at once")
+    return FunctionProvider(
+        load_function(target.path, target.function, "api.function"),
+        where=f"{target.path.name}:{target.function}",
+        clock=clock,
+        response=response_rule(api.response),
+        timeout_s=api.request.timeout_seconds,
+    )
 
 
 def measures_first_token(study: LoadedStudy) -> bool:
