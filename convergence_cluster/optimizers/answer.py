@@ -20,9 +20,6 @@ MAX_NUMBERS = 1_000_000
 TIED = 0.025
 """An arm is tied with the best while its probability of being better is at least this."""
 MAX_FRONT = 50
-MIN_TRIED = 4
-"""Cases that an arm must have had to be recommended, where any arm has had as many: one lucky call is no answer."""
-
 Floats = NDArray[np.float64]
 
 
@@ -41,16 +38,16 @@ def best_arm(belief: Belief, objectives: Sequence[Objective]) -> int | None:
     runs = belief.runs
     if not runs.any():
         return None
-    runs = runs & is_tried(belief.n_cases, runs)
+    runs = runs & is_tried(belief.n_cases, runs, belief.enough)
     broken = np.nan_to_num(violation(belief.metrics.means, objectives))
     eligible = runs & (broken <= broken[runs].min())
     return int(np.where(eligible, belief.means, -np.inf).argmax())
 
 
-def is_tried(n_cases: NDArray[Any], runs: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Say of each arm whether it has had enough cases to be the answer: a few, or as many as any."""
+def is_tried(n_cases: NDArray[Any], runs: NDArray[np.bool_], enough: int) -> NDArray[np.bool_]:
+    """Say of each arm whether it has had enough cases to be the answer, or as many as any."""
     most = int(n_cases[runs].max()) if runs.any() else 0
-    return np.asarray(n_cases >= min(MIN_TRIED, most))
+    return np.asarray(n_cases >= min(enough, most))
 
 
 def chances(belief: Belief, best: int, within: float, rng: np.random.Generator) -> Chances:

@@ -32,6 +32,8 @@ class Belief:
     call_variances: Floats
     n_calls: NDArray[np.int64]
     n_cases: NDArray[np.int64]
+    enough: int
+    """Cases that an arm must have had to be recommended, where any arm has had as many."""
     states: Sequence[ArmState]
     configurations: Sequence[Configuration]
     operators: Sequence[str]
@@ -54,6 +56,7 @@ def believed(
     schedule: Schedule,
     optimism: Optimism,
     *,
+    enough: int,
     metrics: MetricMeans,
     reach: Floats | None,
 ) -> Belief:
@@ -67,6 +70,7 @@ def believed(
         call_variances=evidence.call_variances(arms.means),
         n_calls=schedule.n_told.copy(),
         n_cases=evidence.counts.astype(np.int64),
+        enough=enough,
         states=tuple(arms.states),
         configurations=tuple(arms.configurations),
         operators=tuple(birth.operator for birth in arms.births),

@@ -1,5 +1,7 @@
 """Decisions: whose turn it is among the opened arms, the shortlist, and everything else."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,17 @@ from convergence_cluster.optimizers.tradeoffs import Tradeoffs
 from convergence_cluster.optimizers.worth import most_worth
 
 GROWTH = 0.5
-"""An arm has at most this part of the calls that it has had on their way at once."""
+"""An arm has at most this part of the calls that it has had on their way at once, or `MAX_AHEAD`."""
+MAX_AHEAD = 3
+"""Calls on their way with which an arm that has had any may get more: else many workers wait for its first few."""
+MAX_TRIED = 4
+"""Cases that an arm must have had to be the answer where scores are noisy: one lucky call is none."""
+RELIABLE = 2.0
+"""The variance between arms over that of the error of an answer's mean, at least."""
+MAX_FIRST, MAX_BLIND = 4, 2
+"""Cases that a new arm gets at most, and before anything was told: there more arms say more than more cases."""
+N_PILOTS = 4
+"""The first arms get `MAX_FIRST` cases whatever is believed, so that noise and case effects can be told apart."""
 WORTH_SHARE = 0.6
 """Of the decisions that are given a leader, made by what calls are worth; the others draw."""
 
@@ -90,15 +102,34 @@ class Choosing:
         known = counts[alive] > 0
         if not known.any():
             return None
-        known &= is_tried(counts[alive], known)
+        known &= is_tried(counts[alive], known, self.enough())
         known &= broken[alive] <= broken[alive][known].min()
         return int(alive[np.where(known, self._arms.means[alive], -np.inf).argmax()])
+
+    def enough(self) -> int:
+        """Return how many cases an arm must have had to be the answer: fewer where a call says nearly all."""
+        error = self._call_variance(self._model.deviations.centre)
+        return min(max(math.ceil(RELIABLE * error / float(self._model.deviations.spread)), 1), MAX_TRIED)
+
+    def first_size(self, arm: int, expected: float, *, is_guess: bool) -> int:
+        """Return how many cases a new arm of this expected score gets."""
+        if is_guess:
+            return 1
+        if arm < N_PILOTS:
+            return MAX_FIRST
+        most = MAX_FIRST if self._evidence.n_calls > 0 else MAX_BLIND
+        return min(max(round(self._call_variance(expected) / float(self._arms.variances[arm])), 1), most)
 
     def certainty(self, best: int, rivals: NDArray[np.int64], within: float) -> float:
         """Return P(an arm is within the margin of the best of all), candidates that were never opened included."""
         parts = joined(self._arms.parts(rivals), self._model.parts(self._candidates.prior))
         elsewhere = self._model.deviations.elsewhere(self._candidates.n_left())
         return p_within(self._arms.parts(np.array([best])), parts, elsewhere, within)
+
+    def _call_variance(self, mean: float) -> float:
+        """Return the variance of one call of an arm that has none, the case's effect included."""
+        noise = self._evidence.noise.expected(np.zeros(1), np.array([mean]))[0]
+        return float(noise) + self._evidence.effects.variance
 
     def _most_worth(
         self, parts: Parts, alive: NDArray[np.int64], first: int, able: NDArray[np.bool_], elsewhere: Elsewhere | None
@@ -117,7 +148,9 @@ class Choosing:
     def _callable(self) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
         alive = np.flatnonzero(self._arms.is_alive)
         more = self._schedule.left()[alive]
-        free = more & (self._schedule.in_flight[alive] <= GROWTH * self._schedule.n_told[alive])
+        told = self._schedule.n_told[alive]
+        most = np.where(told > 0, np.maximum(GROWTH * told, MAX_AHEAD), 0)
+        free = more & (self._schedule.in_flight[alive] <= most)
         return alive, more, free
 
     def _meant(self, place: int, arms: NDArray[np.int64]) -> int:

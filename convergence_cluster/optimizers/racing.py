@@ -38,9 +38,7 @@ from convergence_cluster.optimizers.schedule import Schedule
 from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
 from convergence_cluster.optimizers.tradeoffs import Tradeoffs
 
-N_PILOTS = 4
-"""The first arms get `MAX_FIRST` cases whatever is believed, so that noise and case effects can be told apart."""
-MAX_FIRST, MAX_BLOCK = 4, 16
+MAX_BLOCK = 16
 REFRESH = 0.03
 """The model is fitted anew when the calls have grown by this part, and at least by `MIN_REFRESH`."""
 MIN_REFRESH = 4
@@ -204,10 +202,7 @@ class RacingSearch:
         arm = self._arms.open(proposal, birth, prior, self._model.deviations)
         self._evidence.add_arm()
         self._schedule.open()
-        size = 1 if proposal.is_guess else MAX_FIRST
-        if arm >= N_PILOTS and size > 1:
-            noise = self._evidence.noise.expected(np.zeros(1), prior.means)[0] + self._evidence.effects.variance
-            size = min(max(round(noise / self._arms.variances[arm]), 1), size)
+        size = self._choosing.first_size(arm, float(prior.means[0]), is_guess=proposal.is_guess)
         place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
         return self._block(arm, size, place)
 
@@ -295,6 +290,7 @@ class RacingSearch:
             self._evidence,
             self._schedule,
             self._optimism,
+            enough=self._choosing.enough(),
             metrics=self._metrics.means(arms.n) if with_metrics else no_metrics(arms.n),
             reach=self._tradeoffs.sure(arms.n) if self._tradeoffs.is_known else None,
         )

@@ -35,6 +35,7 @@ def _belief(means: list[float], deviations: list[float], metrics: list[float] | 
         call_variances=np.full(n, 0.04),
         n_calls=np.full(n, 10),
         n_cases=np.full(n, 10),
+        enough=4,
         states=(ArmState.ALIVE,) * n,
         configurations=tuple({"x": k} for k in range(n)),
         operators=("pool",) * n,
