@@ -20,6 +20,7 @@ MAX_NUMBERS = 1_000_000
 TIED = 0.025
 """An arm is tied with the best while its probability of being better is at least this."""
 MAX_FRONT = 50
+
 Floats = NDArray[np.float64]
 
 
