@@ -68,6 +68,8 @@ class Allowance:
         left, was_there = board.grant(self.study, 0, usd=self.usd)
         if not was_there:
             self._release(self.n_reserved)  # never granted, or Redis lost it
+        if left > self.n_reserved:  # an earlier coordinator granted them, and reserved them in its budget, not in ours
+            left, _ = board.grant(self.study, self.n_reserved - left, usd=self.usd)
         if self._next_usd > self.usd:
             self._release(left - board.grant(self.study, -left, usd=self.usd)[0])
             self.usd, left = self._next_usd, 0

@@ -85,3 +85,29 @@ def test_nothing_stays_reserved_when_it_is_withdrawn() -> None:
     ready.withdraw(board)
 
     assert (budget.remaining.calls, ready.n_reserved, board.left) == (400, 0, None)
+
+
+def test_what_an_earlier_coordinator_left_frees_nothing_of_this_one_s_calls() -> None:
+    clock, board = FakeClock(), Board(left=5)
+    budget = Budget(calls=40, usd=None, time_s=None, clock=clock)
+    assert budget.reserve(0.5, n=12)
+    ready = allowance(budget, clock)
+
+    n_ready = tended(ready, board, clock)
+
+    assert n_ready == ready.n_reserved > 0
+    assert budget.remaining.calls == 40 - 12 - n_ready
+
+
+def test_what_was_taken_of_an_earlier_grant_leaves_nothing_ready_that_is_not_reserved() -> None:
+    clock, board = FakeClock(), Board()
+    budget = Budget(calls=400, usd=None, time_s=None, clock=clock)
+    ready = allowance(budget, clock)
+    n_before = tended(ready, board, clock)
+    assert budget.reserve(0.5)
+
+    ready.spend(1, usd=0.5)
+    budget.settle(reserved_usd=0.5, n_attempts=2, usd=1.0)
+
+    assert tended(ready, board, clock) == ready.n_reserved == n_before
+    assert budget.remaining.calls == 400 - 2 - n_before
