@@ -64,7 +64,7 @@ def believed(
     return Belief(
         means=arms.means.copy(),
         variances=arms.variances.copy(),
-        level_variance=evidence.effects.level_variance(len(evidence.weights)),
+        level_variance=evidence.effects.level_variance(),
         shift=optimism.shift,
         shift_variance=optimism.variance,
         call_variances=evidence.call_variances(arms.means),

@@ -41,7 +41,7 @@ class Evidence:
         self.n_arms = 0
         self.n_calls = 0
         self._between = 0.0
-        self.effects = CaseEffects(len(weights), known)
+        self.effects = CaseEffects(weights, known)
         self.noise = Noise(can_repeat=can_repeat)
         self._with_effects = with_effects
         self._ids: dict[int, int] = {}

@@ -52,7 +52,7 @@ class Metrics:
         weight = self._weights[case]
         total = np.maximum(np.bincount(arm, weights=weight, minlength=n_arms), 1e-12)
         counts = np.bincount(arm, minlength=n_arms).astype(float)
-        effects = CaseEffects(len(self._weights))
+        effects = CaseEffects(self._weights)
         centres = np.bincount(arm, weights=weight * value, minlength=n_arms) / total
         for _ in range(_SWEEPS):
             effects.fit(case, value - centres[arm], n_arms)

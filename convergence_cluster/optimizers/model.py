@@ -87,7 +87,7 @@ class Model:
         known = evidence.counts > 0
         surprises = self.inheritance.compare(arms.rows, arms.means, evidence, errors).only(known)
         otherwise = self.deviations.log_density(prior.only(known), means[known], errors[known])
-        level_variance = evidence.effects.level_variance(self._n_cases)
+        level_variance = evidence.effects.level_variance()
         self.inheritance.weigh(prior.told.only(known), surprises, otherwise, level_variance)
 
     def expected(self, features: Floats, rows: Rows) -> Prior:

@@ -115,7 +115,9 @@ class CaseEffects:
     Or towards what earlier studies found, by as much of it as this study's scores show again.
     """
 
-    def __init__(self, n_cases: int, known: Sequence[KnownCase] = ()) -> None:
+    def __init__(self, weights: Floats, known: Sequence[KnownCase] = ()) -> None:
+        n_cases = len(weights)
+        self._weights = weights / weights.sum()
         self._known = np.zeros(n_cases)
         for case in known:
             self._known[case.case] = case.effect * case.n_arms / (case.n_arms + PSEUDO_KNOWN)
@@ -125,6 +127,7 @@ class CaseEffects:
         self._possible = _PRIOR_EFFECT
         """What the variance may be where nothing is significant: one standard error of it."""
         self._seen = 0.0
+        self._unseen = 1.0
         self.variances = np.zeros(n_cases)
         """How uncertain each effect is."""
 
@@ -148,18 +151,22 @@ class CaseEffects:
         spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
         self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
         self._possible = max(self.variance, error * (2.0 / (seen - 1)) ** 0.5 / max(spread, 1e-9))
-        self._seen = float(seen)
+        self._seen, self._unseen = float(seen), 1.0 - seen / n_cases
         chance = error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
         if between / (seen - 1) <= chance or self.variance < NEGLIGIBLE * error:
             self.variance = 0.0
-            self.values, self.variances = expected, np.zeros(n_cases)
+            self.values, self.variances = self._centred(expected), np.zeros(n_cases)
             return
         ratio = max(error, 1e-9) / self.variance
         kept = counts / (counts + ratio)
         self.values = sums / (counts + ratio)
         self.values -= (counts > 0) * float(kept @ self.values) / float(kept.sum())
-        self.values += expected
+        self.values = self._centred(self.values + expected)
         self.variances = self.variance * (1.0 - kept)
+
+    def _centred(self, values: Floats) -> Floats:
+        """Return effects that add nothing to an arm that has seen every case."""
+        return np.asarray(values - self._weights @ values)
 
     def _seen_again(self, cases: NDArray[np.int64], rests: Floats) -> Floats:
         """Return as much of the known effects as the scores follow, all before there are any, shape (n_cases,)."""
@@ -169,12 +176,12 @@ class CaseEffects:
         share = (along + SAME_PRECISION) / (size + SAME_PRECISION)
         return min(max(share, 0.0), 1.0) * self._known
 
-    def level_variance(self, n_cases: int) -> float:
+    def level_variance(self) -> float:
         """Return the variance that the cases not yet seen leave in every arm's mean alike."""
         seen = self._seen
         if self.variance > 0.0:
             seen = float((1.0 - self.variances / self.variance).sum())
-        return self._possible * max(1.0 / max(seen, 1.0) - 1.0 / n_cases, 0.0)
+        return self._possible * self._unseen / max(seen, 1.0)
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float]:
