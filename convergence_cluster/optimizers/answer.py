@@ -166,7 +166,7 @@ def _estimate(belief: Belief, arm: int, p_best: float, *, is_leading: bool, is_f
     if is_leading:
         mean = min(max(mean + belief.shift * variance**0.5, 0.0), 1.0)
         variance *= 1.0 + belief.shift_variance
-    half = Z90 * float(np.sqrt(variance + belief.level_variance))
+    half = Z90 * float(np.sqrt(variance + belief.level_variances[arm]))
     halves = Z90 * np.sqrt(belief.metrics.variances[arm])
     return ArmEstimate(
         arm=ArmId(arm),

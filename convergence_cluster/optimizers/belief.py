@@ -23,7 +23,7 @@ class Belief:
 
     means: Floats
     variances: Floats
-    level_variance: float
+    level_variances: Floats
     """Of an error that all arms share: the cases nobody has seen."""
     shift: float
     """What to add to the mean of an arm that looks good, in its standard deviations."""
@@ -64,7 +64,7 @@ def believed(
     return Belief(
         means=arms.means.copy(),
         variances=arms.variances.copy(),
-        level_variance=evidence.effects.level_variance(),
+        level_variances=evidence.level_variances(arms.means),
         shift=optimism.shift,
         shift_variance=optimism.variance,
         call_variances=evidence.call_variances(arms.means),

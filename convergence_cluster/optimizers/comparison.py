@@ -51,12 +51,12 @@ class Comparison:
 
         `errors` are the variances of the arms' own means, `call_variances` those of their calls.
         """
-        arm, case, rest = evidence.cells()
+        arm, case, score, rest = evidence.cells()
         counts = np.maximum(evidence.counts, 1.0)
         n = len(places)
-        again = self._cells[places[arm], case] - evidence.effects.values[case]
+        again = self._cells[places[arm], case]
         is_paired = ~np.isnan(again)
-        change = rest - np.where(is_paired, again, told[arm])
+        change = np.where(is_paired, score - again, rest - told[arm])
         rests = np.bincount(arm, weights=change, minlength=n) / counts
         both = np.bincount(arm[is_paired], minlength=n).astype(float)
         squares = change[is_paired] ** 2

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from convergence_cluster.domain.search import KnownCase
 from convergence_cluster.optimizers.noise import CaseEffects, Noise
+from convergence_cluster.optimizers.slopes import CaseSlopes
 
 Floats = NDArray[np.float64]
 
@@ -42,12 +43,14 @@ class Evidence:
         self.n_calls = 0
         self._between = 0.0
         self.effects = CaseEffects(weights, known)
+        self.slopes = CaseSlopes(weights)
         self.noise = Noise(can_repeat=can_repeat)
         self._with_effects = with_effects
         self._ids: dict[int, int] = {}
         self._arm = np.zeros(256, dtype=np.int64)
         self._case = np.zeros(256, dtype=np.int64)
         self._mean = np.zeros(256)
+        self._rest = np.zeros(256)
         self._count = np.zeros(256)
         self._sums = np.zeros((len(Sum), 64))
         self._repeats = np.zeros((2, 64))
@@ -64,14 +67,14 @@ class Evidence:
             self._repeats = np.concatenate([self._repeats, np.zeros_like(self._repeats)], axis=1)
         self.n_arms += 1
 
-    def add(self, arm: int, case: int, score: float) -> None:
-        """Take in one score."""
+    def add(self, arm: int, case: int, score: float, centre: float = 0.5) -> None:
+        """Take in one score of an arm that is believed to score `centre`."""
         self.n_calls += 1
         self._between += score * (1.0 - score)
         key = arm * len(self.weights) + case
         cell = self._ids.get(key)
         if cell is None:
-            self._open(key, arm, case, score)
+            self._open(key, arm, case, score, centre)
         else:
             self._repeat(cell, arm, case, score)
 
@@ -95,6 +98,10 @@ class Evidence:
         """Return one arm's error for each of several beliefs about its mean; see `errors`."""
         return self._errors(self._sums[:, arm : arm + 1], centres, spreads)
 
+    def level_variances(self, centres: Floats) -> Floats:
+        """Return the variance that the cases not yet seen leave in the means of all arms alike. Shape (n_arms,)."""
+        return self.effects.level_variance() + self.slopes.level_variances(centres)
+
     def call_variances(self, centres: Floats) -> Floats:
         """Return the variance of one call of each arm, case effects taken off. Shape (n_arms,)."""
         sums = self._sums[:, : self.n_arms]
@@ -102,7 +109,7 @@ class Evidence:
 
     def surprise(self, case: int, score: float, mean: float) -> float:
         """Return how far a score lies above what is expected of an arm of this mean on this case."""
-        return score - float(self.effects.values[case]) - mean
+        return score - float(self._offset(case, mean)) - mean
 
     def call_variance(self, mean: float) -> float:
         """Return the variance that is expected of one call of an arm of this mean."""
@@ -114,10 +121,13 @@ class Evidence:
         if n == 0:
             return
         arm, case, mean, count = self._arm[:n], self._case[:n], self._mean[:n], self._count[:n]
+        centre, weight = centres[arm], self.weights[case]
         if self._with_effects:
-            self.effects.fit(case, mean - centres[arm], self.n_arms)
-        weight, spread = self.weights[case], self.effects.variances[case]
-        rest = mean - self.effects.values[case]
+            self.slopes.fit(case, mean - centre, centre, self.n_arms)
+            self.effects.fit(case, mean - centre - self.slopes.offset(case, centre), self.n_arms)
+        spread = self.effects.variances[case] + self.slopes.spread(case, centre)
+        rest = mean - self._offset(case, centre)
+        self._rest[:n] = rest
         hidden = self.noise.share_within * (1 - 1 / count) * self.call_variances(centres)[arm]
         ww = weight * weight
         terms = (np.ones(n), weight, ww, ww / count, weight * rest, rest, rest * rest + spread + hidden, ww * spread)
@@ -141,10 +151,10 @@ class Evidence:
         both = np.array(pairs).reshape(len(pairs), 2)
         return both[:, 0], both[:, 1]
 
-    def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
-        """Return arm, case and mean score less the case's effect of every cell, shape (n_cells,) each."""
+    def cells(self) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats, Floats]:
+        """Return arm, case, mean score, and that less what the case adds, of every cell, shape (n_cells,) each."""
         n = len(self._ids)
-        return self._arm[:n], self._case[:n], self._mean[:n] - self.effects.values[self._case[:n]]
+        return self._arm[:n], self._case[:n], self._mean[:n], self._rest[:n]
 
     def residuals(self, centres: Floats, n_cases: int) -> tuple[Floats, Floats]:
         """Return scores less case effects and believed means on the cases most seen, and 1 where there is a score.
@@ -159,7 +169,7 @@ class Evidence:
         place = column[case]
         kept = place >= 0
         rests, seen = np.zeros((self.n_arms, len(chosen))), np.zeros((self.n_arms, len(chosen)))
-        rest = self._mean[:n] - self.effects.values[case] - centres[arm]
+        rest = self._rest[:n] - centres[arm]
         rests[arm[kept], place[kept]] = rest[kept]
         seen[arm[kept], place[kept]] = 1.0
         return rests, seen
@@ -175,14 +185,18 @@ class Evidence:
         error += missing * sums[Sum.WW_EFFECT] / w**2
         return np.where(sums[Sum.CELLS] > 0, np.maximum(error, 1e-12), np.inf)
 
-    def _open(self, key: int, arm: int, case: int, score: float) -> None:
+    def _offset(self, case: NDArray[np.int64] | int, centre: Floats | float) -> Floats:
+        return np.asarray(self.effects.values[case] + self.slopes.offset(case, centre))
+
+    def _open(self, key: int, arm: int, case: int, score: float, centre: float) -> None:
         cell = len(self._ids)
         if cell == len(self._arm):
             self._grow()
         self._ids[key] = cell
         self._arm[cell], self._case[cell] = arm, case
         self._mean[cell], self._count[cell] = score, 1.0
-        w, r = float(self.weights[case]), score - float(self.effects.values[case])
+        w, r = float(self.weights[case]), score - float(self._offset(case, centre))
+        self._rest[cell] = r
         spread = float(self.effects.variances[case])
         self._sums[:, arm] += (1.0, w, w * w, w * w, w * r, r, r * r + spread, w * w * spread)
 
@@ -195,6 +209,7 @@ class Evidence:
         self.noise.tell_repeat((score - mean) * (score - new), variance)
         self._repeats[:, arm] += ((score - mean) * (score - new), 1.0)
         self._mean[cell], self._count[cell] = new, count + 1
+        self._rest[cell] += new - mean
         self._sums[Sum.WW_PER_CALL, arm] += w * w * (1 / (count + 1) - 1 / count)
         self._sums[Sum.WR, arm] += w * (new - mean)
         self._sums[Sum.R, arm] += new - mean
@@ -202,6 +217,7 @@ class Evidence:
     def _grow(self) -> None:
         self._arm, self._case = np.tile(self._arm, 2), np.tile(self._case, 2)
         self._mean, self._count = np.tile(self._mean, 2), np.tile(self._count, 2)
+        self._rest = np.tile(self._rest, 2)
 
 
 def _squares(sums: Floats) -> Floats:

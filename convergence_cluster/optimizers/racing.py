@@ -131,7 +131,7 @@ class RacingSearch:
             self._n_told += 1
             if seen.kind is OutcomeKind.OK and seen.score is not None:
                 self._optimism.watch(self._arms, self._evidence, int(seen.arm), seen.case, seen.score)
-                self._evidence.add(seen.arm, seen.case, seen.score)
+                self._evidence.add(seen.arm, seen.case, seen.score, float(self._arms.means[seen.arm]))
                 if seen.objectives:
                     self._metrics.add(seen.arm, seen.case, seen.objectives)
                 touched.add(seen.arm)

@@ -31,7 +31,7 @@ def _belief(means: list[float], deviations: list[float], metrics: list[float] | 
         shift_variance=0.0,
         means=np.array(means),
         variances=np.array(deviations) ** 2,
-        level_variance=0.0,
+        level_variances=np.zeros(n),
         call_variances=np.full(n, 0.04),
         n_calls=np.full(n, 10),
         n_cases=np.full(n, 10),
