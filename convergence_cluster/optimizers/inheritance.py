@@ -24,11 +24,13 @@ FIRST_TRUST = 0.5
 """The chance that earlier studies are like this one, before any call."""
 FIRST_KEPT, PSEUDO_KEPT = 0.9, 10.0
 """The first guess of the share of arms that did not change since, and how many arms' worth of belief it has."""
-MOVES = ((0.005, 1.0), (0.02, 1.0), (0.05, 1.0), (0.005, 4.0), (0.02, 4.0), (0.05, 4.0))
+MOVES = ((0.001, 1.0), (0.005, 1.0), (0.02, 1.0), (0.05, 1.0), (0.005, 4.0), (0.02, 4.0), (0.05, 4.0))
 """Standard deviations by which arms may have moved, each by itself, and factors on the variances that were told.
 
 Which of them, is judged by the evidence.
 """
+UNMOVED = 0.5
+"""The chance of the first of them, before any call; the others share the rest."""
 OFFSET = 0.05
 """Standard deviation of what all arms' scores may have moved by together."""
 _WORTH_A_DRAW = 0.01
@@ -39,6 +41,7 @@ _GUESSED = 0.9
 _MAX_NOTED = 20_000
 _ROUNDS = 2
 _FIT_ROUNDS = 12
+_FIRST_WEIGHTS = np.array([UNMOVED] + [(1.0 - UNMOVED) / (len(MOVES) - 1)] * (len(MOVES) - 1))
 
 
 class Inheritance:
@@ -103,6 +106,9 @@ class Inheritance:
     def weigh(self, told: Told, surprises: Surprises, otherwise: Floats, level_variance: float) -> None:
         """Judge the earlier studies by how much arms score more than they say, and by what explains the scores else.
 
+        Of what arms may have moved by the geometric mean counts: another one is that of the largest move for as long
+        as the calls do not rule that out, which takes as many of them as finding out anew.
+
         `otherwise` is the logarithm of each mean's density by the model that knows nothing of earlier studies,
         `level_variance` that of an error that all the means share.
         """
@@ -121,13 +127,13 @@ class Inheritance:
             for drift, factor in MOVES
         ]
         logs = np.array([evidence for evidence, _, _ in found])
-        weights = np.exp(logs - logs.max())
-        total = float(logs.max()) + float(np.log(weights.mean()))
+        weights = _FIRST_WEIGHTS * np.exp(logs - logs.max())
+        total = float(logs.max()) + float(np.log(weights.sum()))
         weights /= weights.sum()
         odds = np.log(FIRST_TRUST / (1.0 - FIRST_TRUST)) + total
         self.trust = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
         self.offset = float(weights @ np.array([offset for _, offset, _ in found]))
-        self.drift, self.factor = (float(move) for move in weights @ np.array(MOVES) ** (2.0, 1.0))
+        self.drift, self.factor = (float(move) for move in np.exp(weights @ np.log(MOVES) * (2.0, 1.0)))
         kept = float(weights @ np.array([agreeing for _, _, agreeing in found]))
         self._kept = (PSEUDO_KEPT * FIRST_KEPT + kept) / (PSEUDO_KEPT + float(told.shares.sum()))
 

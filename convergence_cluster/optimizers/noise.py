@@ -21,6 +21,8 @@ _LEAST_COIN = 0.25
 """Least part of a coin's variance that is taken for noise, however much of it the arms' differences may be."""
 _PRIOR_FREEDOM = 1.0
 _PRIOR_REPEATS = 2.0
+_LARGEST_CHANGE = 0.5
+"""Squared deviation of a repeat from its cell's mean where a coin falls on the other side."""
 _PRIOR_EFFECT = 0.02
 MAX_EDGE = 0.03
 """No mean is taken to be nearer to 0 or 1 than this without calls to prove it."""
@@ -51,6 +53,8 @@ class Noise:
         self._can_repeat = can_repeat
         self.most = 1.0
         """The variance is at most this part of a coin's: 1 where scores are 0 or 1, less where they lie between."""
+        self._widest = 1.0
+        """The same as it was found."""
 
     @property
     def share_within(self) -> float:
@@ -63,11 +67,16 @@ class Noise:
         self._expected += 1.0
 
     def fit_repeats(self, squares: Floats, repeats: Floats, variances: Floats) -> None:
-        """Fit the share of repeats anew from each arm's squared deviations, repeats and variance of a call."""
+        """Fit the share of repeats anew from each arm's squared deviations, repeats and variance of a call.
+
+        Where scores are 0 or 1 most repeats change nothing and one in many much: that many say as little as one does
+        elsewhere.
+        """
         typical = float(variances @ repeats) / max(float(repeats.sum()), 1.0)
         if typical > 0.0:
-            self._within = 0.5 * _PRIOR_REPEATS + float(squares.sum()) / typical
-            self._expected = _PRIOR_REPEATS + float(repeats.sum())
+            prior = _PRIOR_REPEATS * max(_LARGEST_CHANGE * self._widest / typical, 1.0)
+            self._within = 0.5 * prior + float(squares.sum()) / typical
+            self._expected = prior + float(repeats.sum())
 
     def expected(self, counts: Floats, means: Floats, spreads: Floats | float = 0.0) -> Floats:
         """Return the variance that calls of arms of these means are expected to have.
@@ -91,7 +100,8 @@ class Noise:
         The variance of a score y in [0, 1] is f (1 - f) less the mean of y (1 - y). Unlike the scatter within arms
         this holds however it was decided how often to call each.
         """
-        self.most = min(max(1.0 - between / max(coins, 1e-9), _LEAST), 1.0)
+        self._widest = min(max(1.0 - between / max(coins, 1e-9), 0.0), 1.0)
+        self.most = max(self._widest, _LEAST)
 
     def fit(self, counts: Floats, squares: Floats, means: Floats) -> None:
         """Fit both terms by weighted least squares, and how far arms' variances differ beyond chance."""

@@ -138,3 +138,37 @@ def test_an_arm_that_has_seen_every_case_scores_its_weighted_mean() -> None:
     assert evidence.effects.values.any()
     assert evidence.means() == pytest.approx(cells @ weights / weights.sum())
     assert evidence.effects.level_variance() == 0.0
+
+
+@pytest.mark.parametrize(("changes", "least", "most"), [(0, 0.1, 0.3), (4, 0.5, 1.0)])
+def test_a_few_repeats_of_coins_that_change_nothing_do_not_prove_that_none_ever_will(
+    changes: int, least: float, most: float
+) -> None:
+    rng = np.random.default_rng(0)
+    evidence = Evidence(np.ones(40), can_repeat=True)
+    for arm in range(6):
+        evidence.add_arm()
+        for case in range(40):
+            evidence.add(arm, case, float(rng.random() < 0.8))
+    for case in range(16):
+        score = evidence.cells()[2][case]
+        evidence.add(0, case, 1.0 - score if case < changes else score)
+
+    evidence.adjust(evidence.means())
+
+    assert least < evidence.noise.share_within < most
+
+
+def test_repeats_of_measurements_that_change_nothing_soon_prove_that_none_will() -> None:
+    rng = np.random.default_rng(0)
+    evidence = Evidence(np.ones(40), can_repeat=True)
+    for arm in range(6):
+        evidence.add_arm()
+        for case in range(40):
+            evidence.add(arm, case, 0.5 + 0.02 * rng.standard_normal())
+    for case in range(16):
+        evidence.add(0, case, evidence.cells()[2][case])
+
+    evidence.adjust(evidence.means())
+
+    assert evidence.noise.share_within < 0.1

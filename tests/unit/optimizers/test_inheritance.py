@@ -58,6 +58,15 @@ def test_an_earlier_study_that_misleads_is_dropped_after_a_few_arms(n_seen: int)
     assert inheritance.trust < 0.1 ** (n_seen / 4)
 
 
+def test_arms_are_taken_to_score_what_they_did_until_calls_say_that_they_moved() -> None:
+    unmoved = _weighed(_inheritance(TRUTH), list(range(0, 40, 4)))
+    changed = TRUTH + 0.06 * np.random.default_rng(1).standard_normal(40)
+    moved = _weighed(_inheritance(changed), list(range(40)) * 4)
+
+    assert unmoved.drift**0.5 < 0.008
+    assert moved.drift**0.5 > 0.03
+
+
 def test_before_any_call_it_is_trusted_by_half_and_nothing_is_known_without_one() -> None:
     assert _inheritance(TRUTH).trust == FIRST_TRUST
     assert Inheritance(CODEC, (), 10).trust == 0.0
