@@ -12,8 +12,8 @@ from convergence_cluster.optimizers.evidence import Evidence
 
 _DISCOUNT = 0.99
 """What a call still counts after each later one."""
-_PRECISION = 2.0
-"""Of the belief that leaders are as good as believed: they differ from it by less than a standard deviation."""
+_FIRST_SHIFT, _PRECISION = -0.5, 2.0
+"""The belief before any call, and its precision: true scores have no tail as long as a normal's, leaders disappoint."""
 
 
 class Optimism:
@@ -44,7 +44,7 @@ class Optimism:
     @property
     def shift(self) -> float:
         """What to add to the mean of a leading arm, in its standard deviations."""
-        return self._sum / (self._weight + _PRECISION)
+        return (self._sum + _PRECISION * _FIRST_SHIFT) / (self._weight + _PRECISION)
 
     @property
     def variance(self) -> float:

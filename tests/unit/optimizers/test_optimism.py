@@ -18,11 +18,11 @@ def test_the_disappointment_is_found_in_units_of_what_was_uncertain(shift: float
     assert optimism.shift == pytest.approx(shift, abs=0.3)
 
 
-def test_nothing_is_taken_off_before_any_call_and_little_after_one() -> None:
+def test_before_any_call_of_a_leader_half_a_deviation_is_taken_off_and_one_call_changes_little() -> None:
     optimism = Optimism()
-    assert optimism.shift == 0.0
+    assert optimism.shift == -0.5
 
     optimism.tell(-0.5, 0.01, 0.2)
 
-    assert -0.2 < optimism.shift < 0.0
+    assert -0.7 < optimism.shift < -0.5
     assert optimism.variance == pytest.approx(0.5, abs=0.02)
