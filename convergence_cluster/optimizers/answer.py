@@ -109,12 +109,8 @@ def answer(
     odds = chances(belief, best, within, rng)
     broken = np.nan_to_num(violation(belief.metrics.means, objectives))
 
-    bar = belief.means[best] - belief.variances[best] ** 0.5
-
     def estimate(arm: int) -> ArmEstimate:
-        is_leading = bool(belief.means[arm] >= bar)
-        is_feasible = bool(broken[arm] <= 0)
-        return _estimate(belief, arm, float(odds.p_best[arm]), is_leading=is_leading, is_feasible=is_feasible)
+        return _estimate(belief, arm, best, float(odds.p_best[arm]), is_feasible=bool(broken[arm] <= 0))
 
     tied = _tied(belief, best, broken)
     return Recommendation(
@@ -160,12 +156,8 @@ def _front(belief: Belief, objectives: Sequence[Objective], broken: Floats) -> l
     return [int(arm) for arm in kept[order]][:MAX_FRONT]
 
 
-def _estimate(belief: Belief, arm: int, p_best: float, *, is_leading: bool, is_feasible: bool) -> ArmEstimate:
-    """Return what is known of an arm; a leading one has its usual disappointment taken off."""
-    variance, mean = float(belief.variances[arm]), float(belief.means[arm])
-    if is_leading:
-        mean = min(max(mean + belief.shift * variance**0.5, 0.0), 1.0)
-        variance *= 1.0 + belief.shift_variance
+def _estimate(belief: Belief, arm: int, best: int, p_best: float, *, is_feasible: bool) -> ArmEstimate:
+    mean, variance = belief.reported(arm, best)
     half = Z90 * float(np.sqrt(variance + belief.level_variances[arm]))
     halves = Z90 * np.sqrt(belief.metrics.variances[arm])
     return ArmEstimate(

@@ -49,6 +49,16 @@ class Belief:
         """Whether each arm can run and has a score."""
         return np.array([state is not ArmState.OUT for state in self.states], dtype=bool) & (self.n_cases > 0)
 
+    def reported(self, arm: int, best: int) -> tuple[float, float]:
+        """Return mean and variance of an arm as they are reported beside the best one.
+
+        An arm that comes within a standard deviation of the best has its usual disappointment taken off.
+        """
+        mean, variance = float(self.means[arm]), float(self.variances[arm])
+        if mean < float(self.means[best]) - float(self.variances[best]) ** 0.5:
+            return mean, variance
+        return min(max(mean + self.shift * variance**0.5, 0.0), 1.0), variance * (1.0 + self.shift_variance)
+
 
 def believed(
     arms: Arms,

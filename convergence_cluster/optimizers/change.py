@@ -14,11 +14,11 @@ _FREEDOM = 6.0
 def paired_change(evidence: Evidence, belief: Belief, arm: int, baseline: int) -> Interval:
     """Return the score of an arm less that of the baseline with its 90 % interval.
 
-    The posterior of the difference, whose error on common cases is measured on the differences themselves where
-    that is smaller: what makes a case hard for both cancels.
+    The difference of what is reported of both, whose error on common cases is measured on the differences themselves
+    where that is smaller: what makes a case hard for both cancels.
     """
-    mean = float(belief.means[arm] - belief.means[baseline])
-    variance = float(belief.variances[arm] + belief.variances[baseline])
+    (mean, variance), (reference, its_variance) = belief.reported(arm, arm), belief.reported(baseline, arm)
+    mean, variance = mean - reference, variance + its_variance
     if arm == baseline:
         return Interval(mean=0.0, low=0.0, high=0.0)
     left, right = evidence.common(arm, baseline)
