@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 SIGNIFICANT = 3.0
 """Standard errors by which the variance between slopes must exceed chance before slopes are believed."""
-NEGLIGIBLE = 0.05
+NEGLIGIBLE = 0.2
 """Slopes that explain less than this part of the noise are not worth their own error."""
 MAX_VARIANCE = 1.0
 _MIN_FREEDOM = 4
