@@ -25,7 +25,7 @@ class Belief:
     variances: Floats
     level_variances: Floats
     """Of an error that all arms share: the cases nobody has seen."""
-    shift: float
+    shifts: Floats
     """What to add to the mean of an arm that looks good, in its standard deviations."""
     shift_variance: float
     """How uncertain that is."""
@@ -57,7 +57,9 @@ class Belief:
         mean, variance = float(self.means[arm]), float(self.variances[arm])
         if mean < float(self.means[best]) - float(self.variances[best]) ** 0.5:
             return mean, variance
-        return min(max(mean + self.shift * variance**0.5, 0.0), 1.0), variance * (1.0 + self.shift_variance)
+        return min(max(mean + float(self.shifts[arm]) * variance**0.5, 0.0), 1.0), variance * (
+            1.0 + self.shift_variance
+        )
 
 
 def believed(
@@ -67,15 +69,16 @@ def believed(
     optimism: Optimism,
     *,
     enough: int,
+    spread: float,
     metrics: MetricMeans,
     reach: Floats | None,
 ) -> Belief:
-    """Return what is believed now; later calls do not change it."""
+    """Return what is believed now; later calls do not change it. `spread` is the variance between arms."""
     return Belief(
         means=arms.means.copy(),
         variances=arms.variances.copy(),
         level_variances=evidence.level_variances(arms.means),
-        shift=optimism.shift,
+        shifts=optimism.shifts((arms.variances / spread) ** 0.5),
         shift_variance=optimism.variance,
         call_variances=evidence.call_variances(arms.means),
         n_calls=schedule.n_told.copy(),

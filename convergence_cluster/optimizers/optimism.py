@@ -7,13 +7,20 @@ arms' own uncertainty, is taken off what is reported. Source: Dawid 1984, "The p
 judged by what follows them).
 """
 
+import numpy as np
+from numpy.typing import NDArray
+
 from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.evidence import Evidence
 
+Floats = NDArray[np.float64]
+
 _DISCOUNT = 0.99
 """What a call still counts after each later one."""
-_FIRST_SHIFT, _PRECISION = -0.5, 2.0
-"""The belief before any call, and its precision: true scores have no tail as long as a normal's, leaders disappoint."""
+_FIRST_SHIFT, _PRECISION = -1.5, 2.0
+"""The belief before any call, times the doubt that is left, and its precision. True scores have no tail as long as a
+normal's: leaders disappoint while the model more than their own calls speaks for them."""
+_MOST = 1.0
 
 
 class Optimism:
@@ -41,12 +48,15 @@ class Optimism:
         self._sum = _DISCOUNT * self._sum + surprise * variance**0.5 / total
         self._weight = _DISCOUNT * self._weight + variance / total
 
-    @property
-    def shift(self) -> float:
-        """What to add to the mean of a leading arm, in its standard deviations."""
-        return (self._sum + _PRECISION * _FIRST_SHIFT) / (self._weight + _PRECISION)
+    def shifts(self, doubts: Floats) -> Floats:
+        """Return what to add to the means of leading arms, in their standard deviations.
+
+        `doubts`: those over the standard deviation between arms. Shape (n_arms,) both.
+        """
+        first = np.maximum(_FIRST_SHIFT * doubts, -_MOST)
+        return np.asarray((self._sum + _PRECISION * first) / (self._weight + _PRECISION))
 
     @property
     def variance(self) -> float:
-        """How uncertain the shift is."""
+        """How uncertain the shifts are."""
         return 1.0 / (self._weight + _PRECISION)

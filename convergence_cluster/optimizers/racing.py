@@ -291,6 +291,7 @@ class RacingSearch:
             self._schedule,
             self._optimism,
             enough=self._choosing.enough(),
+            spread=float(self._model.deviations.spread),
             metrics=self._metrics.means(arms.n) if with_metrics else no_metrics(arms.n),
             reach=self._tradeoffs.sure(arms.n) if self._tradeoffs.is_known else None,
         )

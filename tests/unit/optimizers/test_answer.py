@@ -27,7 +27,7 @@ QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
 def _belief(means: list[float], deviations: list[float], metrics: list[float] | None = None) -> Belief:
     n = len(means)
     return Belief(
-        shift=0.0,
+        shifts=np.zeros(n),
         shift_variance=0.0,
         means=np.array(means),
         variances=np.array(deviations) ** 2,
@@ -146,7 +146,7 @@ def test_a_rival_as_good_as_the_best_leaves_hope_where_a_tie_is_good_enough() ->
 
 def test_what_leading_arms_usually_disappoint_by_is_taken_off_their_report_and_no_other() -> None:
     plain = _belief([0.60, 0.59, 0.52], [0.02, 0.03, 0.05])
-    belief = replace(plain, shift=-1.0, shift_variance=0.21)
+    belief = replace(plain, shifts=np.full(len(plain.means), -1.0), shift_variance=0.21)
 
     result = _answered(belief)
 
