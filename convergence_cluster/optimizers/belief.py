@@ -57,9 +57,8 @@ class Belief:
         mean, variance = float(self.means[arm]), float(self.variances[arm])
         if mean < float(self.means[best]) - float(self.variances[best]) ** 0.5:
             return mean, variance
-        return min(max(mean + float(self.shifts[arm]) * variance**0.5, 0.0), 1.0), variance * (
-            1.0 + self.shift_variance
-        )
+        mean += float(self.shifts[arm]) * variance**0.5
+        return min(max(mean, 0.0), 1.0), variance * (1.0 + self.shift_variance)
 
 
 def believed(
