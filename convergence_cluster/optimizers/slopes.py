@@ -31,8 +31,8 @@ class CaseSlopes:
     def fit(self, cases: NDArray[np.int64], rests: Floats, centres: Floats, n_arms: int) -> None:
         """Fit to cells' deviations `rests` from what their arms are believed to score, shape (n_cells,) each.
 
-        No slope unless they are significant, by the F test of parallel lines. What all cases have in common is no
-        slope: beliefs are drawn towards each other, and every case says so.
+        No slope unless their variance clearly exceeds what parallel lines would show by chance. What all cases have in
+        common is no slope: beliefs are drawn towards each other, and every case says so.
         """
         self._forget()
         self.level = float(centres.mean())

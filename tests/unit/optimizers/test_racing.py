@@ -184,14 +184,14 @@ def _noisy(seed: int) -> Score:
 
 def test_a_small_noisy_study_is_right_after_a_fifth_of_the_calls_that_would_be_allowed() -> None:
     found = 0
-    for seed in range(40):
+    for seed in range(10):
         search = RacingSearch(_problem(space=_grid(8, 40), n_cases=4, max_repeats=1000, seed=seed))
         _run(search, _noisy(seed), 160)
         best = search.recommend().best
         assert best is not None
         found += _peak(best.configuration) >= 0.99 * 0.9
 
-    assert found >= 33
+    assert found >= 9
 
 
 def test_repeats_are_used_only_where_the_first_calls_leave_a_tie() -> None:
