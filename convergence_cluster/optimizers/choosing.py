@@ -108,7 +108,7 @@ class Choosing:
 
     def enough(self) -> int:
         """Return how many cases an arm must have had to be the answer: fewer where a call says nearly all."""
-        error = self._call_variance(self._model.deviations.centre)
+        error = self._call_variance(self._model.deviations.centre) + self._model.interplay.usual
         return min(max(math.ceil(RELIABLE * error / float(self._model.deviations.spread)), 1), MAX_TRIED)
 
     def first_size(self, arm: int, expected: float, *, is_guess: bool) -> int:

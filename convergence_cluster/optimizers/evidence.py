@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.search import KnownCase
+from convergence_cluster.optimizers.interplay import UNEXPLAINED, Cells, Explained, Kin
 from convergence_cluster.optimizers.noise import CaseEffects, Noise
 from convergence_cluster.optimizers.slopes import CaseSlopes
 
@@ -28,7 +29,7 @@ class Sum(IntEnum):
     R = 5
     RR = 6
     WW_EFFECT = 7
-    """Of w * w times the uncertainty of the case effect."""
+    """Of w * w times the uncertainty of the case effect, and of what the arm's kin say."""
 
 
 class Evidence:
@@ -54,27 +55,30 @@ class Evidence:
         self._count = np.zeros(256)
         self._sums = np.zeros((len(Sum), 64))
         self._repeats = np.zeros((2, 64))
+        self._shared = np.zeros(64)
 
     @property
     def counts(self) -> Floats:
         """Distinct cases per arm, shape (n_arms,)."""
         return self._sums[Sum.CELLS, : self.n_arms]
 
-    def add_arm(self) -> None:
-        """Make room for one more arm."""
+    def add_arm(self, shared: float = 0.0) -> None:
+        """Make room for one more arm, whose mean will have an error of this variance in common with its kin."""
         if self.n_arms == self._sums.shape[1]:
             self._sums = np.concatenate([self._sums, np.zeros_like(self._sums)], axis=1)
             self._repeats = np.concatenate([self._repeats, np.zeros_like(self._repeats)], axis=1)
+            self._shared = np.tile(self._shared, 2)
+        self._shared[self.n_arms] = shared
         self.n_arms += 1
 
-    def add(self, arm: int, case: int, score: float, centre: float = 0.5) -> None:
-        """Take in one score of an arm that is believed to score `centre`."""
+    def add(self, arm: int, case: int, score: float, centre: float = 0.5, kin: Explained = UNEXPLAINED) -> None:
+        """Take in one score of an arm that is believed to score `centre`, and what its kin say of it."""
         self.n_calls += 1
         self._between += score * (1.0 - score)
         key = arm * len(self.weights) + case
         cell = self._ids.get(key)
         if cell is None:
-            self._open(key, arm, case, score, centre)
+            self._open(arm, case, score, score - float(self._offset(case, centre)) - kin.value, kin.doubt)
         else:
             self._repeat(cell, arm, case, score)
 
@@ -92,11 +96,11 @@ class Evidence:
 
         inf without cells. Shape (n_arms,).
         """
-        return self._errors(self._sums[:, : self.n_arms], centres, spreads)
+        return self._errors(self._sums[:, : self.n_arms], centres, spreads, self._shared[: self.n_arms])
 
     def errors_of(self, arm: int, centres: Floats, spreads: Floats) -> Floats:
         """Return one arm's error for each of several beliefs about its mean; see `errors`."""
-        return self._errors(self._sums[:, arm : arm + 1], centres, spreads)
+        return self._errors(self._sums[:, arm : arm + 1], centres, spreads, self._shared[arm : arm + 1])
 
     def level_variances(self, centres: Floats) -> Floats:
         """Return the variance that the cases not yet seen leave in the means of all arms alike. Shape (n_arms,)."""
@@ -115,22 +119,35 @@ class Evidence:
         """Return the variance that is expected of one call of an arm of this mean."""
         return float(self.noise.expected(np.ones(1), np.array([mean]))[0])
 
-    def adjust(self, centres: Floats) -> None:
-        """Fit the case effects and the noise anew around the arms' means as now believed, and rebuild every sum."""
+    def adjust(self, centres: Floats, kin: Kin | None = None) -> None:
+        """Fit the case effects and the noise anew around the arms' means as now believed, and rebuild every sum.
+
+        With `kin`, what alike arms have in common on single cases is taken off too.
+        """
         n = len(self._ids)
         if n == 0:
             return
         arm, case, mean, count = self._arm[:n], self._case[:n], self._mean[:n], self._count[:n]
-        centre, weight = centres[arm], self.weights[case]
+        centre, own, weight = centres[arm], self.means(), self.weights[case]
         if self._with_effects:
             self.slopes.fit(case, mean - centre, centre, self.n_arms)
             self.effects.fit(case, mean - centre - self.slopes.offset(case, centre), self.n_arms)
         spread = self.effects.variances[case] + self.slopes.spread(case, centre)
-        rest = mean - self._offset(case, centre)
+        rest, doubt = mean - self._offset(case, centre), np.zeros(n)
+        if kin is not None:
+            within = self.noise.share_within
+            cells = Cells(
+                arm=arm, case=case, own_rests=rest - own[arm], rests=rest - centre,
+                doubts=kin.doubts[arm], noises=1.0 - within + within / count,
+            )  # fmt: skip
+            explained, doubt = kin.explain(cells)
+            rest -= explained
+            self._shared[: self.n_arms] = kin.shared()
         self._rest[:n] = rest
         hidden = self.noise.share_within * (1 - 1 / count) * self.call_variances(centres)[arm]
         ww = weight * weight
-        terms = (np.ones(n), weight, ww, ww / count, weight * rest, rest, rest * rest + spread + hidden, ww * spread)
+        squares, effects = rest * rest + spread + hidden, ww * (spread + doubt)
+        terms = (np.ones(n), weight, ww, ww / count, weight * rest, rest, squares, effects)
         for row, term in zip(self._sums, terms, strict=True):
             row[: self.n_arms] = np.bincount(arm, weights=term, minlength=self.n_arms)
         sums = self._sums[:, : self.n_arms]
@@ -156,25 +173,7 @@ class Evidence:
         n = len(self._ids)
         return self._arm[:n], self._case[:n], self._mean[:n], self._rest[:n]
 
-    def residuals(self, centres: Floats, n_cases: int) -> tuple[Floats, Floats]:
-        """Return scores less case effects and believed means on the cases most seen, and 1 where there is a score.
-
-        Shape (n_arms, at most n_cases) each, 0 where there is none.
-        """
-        n = len(self._ids)
-        arm, case = self._arm[:n], self._case[:n]
-        chosen = np.argsort(-np.bincount(case, minlength=len(self.weights)), kind="stable")[:n_cases]
-        column = np.full(len(self.weights), -1)
-        column[chosen] = np.arange(len(chosen))
-        place = column[case]
-        kept = place >= 0
-        rests, seen = np.zeros((self.n_arms, len(chosen))), np.zeros((self.n_arms, len(chosen)))
-        rest = self._rest[:n] - centres[arm]
-        rests[arm[kept], place[kept]] = rest[kept]
-        seen[arm[kept], place[kept]] = 1.0
-        return rests, seen
-
-    def _errors(self, sums: Floats, centres: Floats, spreads: Floats | float) -> Floats:
+    def _errors(self, sums: Floats, centres: Floats, spreads: Floats | float, shared: Floats) -> Floats:
         w = np.maximum(sums[Sum.W], 1e-12)
         missing = np.maximum(1.0 - w / self._total, 0.0)
         rest = np.maximum(self._total_ww - sums[Sum.WW], 0.0) / self._total**2
@@ -182,23 +181,22 @@ class Evidence:
         within = self.noise.share_within
         variance = self.noise.variances(sums[Sum.CELLS], _squares(sums), centres, spreads)
         error = variance * ((1 - within) * sampled + within * sums[Sum.WW_PER_CALL] / w**2)
-        error += missing * sums[Sum.WW_EFFECT] / w**2
+        error += missing * (sums[Sum.WW_EFFECT] / w**2 + shared)
         return np.where(sums[Sum.CELLS] > 0, np.maximum(error, 1e-12), np.inf)
 
     def _offset(self, case: NDArray[np.int64] | int, centre: Floats | float) -> Floats:
         return np.asarray(self.effects.values[case] + self.slopes.offset(case, centre))
 
-    def _open(self, key: int, arm: int, case: int, score: float, centre: float) -> None:
+    def _open(self, arm: int, case: int, score: float, rest: float, doubt: float) -> None:
         cell = len(self._ids)
         if cell == len(self._arm):
             self._grow()
-        self._ids[key] = cell
+        self._ids[arm * len(self.weights) + case] = cell
         self._arm[cell], self._case[cell] = arm, case
         self._mean[cell], self._count[cell] = score, 1.0
-        w, r = float(self.weights[case]), score - float(self._offset(case, centre))
-        self._rest[cell] = r
-        spread = float(self.effects.variances[case])
-        self._sums[:, arm] += (1.0, w, w * w, w * w, w * r, r, r * r + spread, w * w * spread)
+        self._rest[cell] = rest
+        w, spread = float(self.weights[case]), float(self.effects.variances[case])
+        self._sums[:, arm] += (1.0, w, w * w, w * w, w * rest, rest, rest * rest + spread, w * w * (spread + doubt))
 
     def _repeat(self, cell: int, arm: int, case: int, score: float) -> None:
         count, mean, w = float(self._count[cell]), float(self._mean[cell]), float(self.weights[case])

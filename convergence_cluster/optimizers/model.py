@@ -14,7 +14,7 @@ from convergence_cluster.optimizers.deviations import Deviations
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.genome import Codec, Rows
 from convergence_cluster.optimizers.inheritance import Inheritance
-from convergence_cluster.optimizers.interplay import Interplay
+from convergence_cluster.optimizers.interplay import Interplay, Kin
 from convergence_cluster.optimizers.mixtures import Parts
 from convergence_cluster.optimizers.scatter import Scatter
 from convergence_cluster.optimizers.surrogate import Prior, Surrogate
@@ -30,17 +30,21 @@ class Model:
     """The features in use, their weights, how far arms deviate, and how far the cases seen so far mislead."""
 
     def __init__(
-        self, codec: Codec, design: Design, n_cases: int, known: Sequence[KnownArm], *, with_interplay: bool = True
+        self, codec: Codec, design: Design, weights: Floats, known: Sequence[KnownArm], *, with_interplay: bool = True
     ) -> None:
         self.design = design
-        self._n_cases = n_cases
+        self._weights = weights
         self._with_interplay = with_interplay
         self._next_design = FIRST_DESIGN
         self.surrogate = Surrogate(design.widths, design.shares())
-        self.interplay = Interplay(design.main_slices(), n_cases)
+        self.interplay = self._new_interplay()
         self.scatter = Scatter(codec)
-        self.inheritance = Inheritance(codec, known, n_cases)
+        self.inheritance = Inheritance(codec, known, len(weights))
         self.deviations = Deviations(self.surrogate.deviation, self.inheritance)
+
+    def kin(self, arms: Arms) -> Kin:
+        """Return the arms as the interplay compares them."""
+        return Kin(interplay=self.interplay, features=arms.features, doubts=arms.variances)
 
     def is_outgrown(self, n_arms: int) -> bool:
         """Say whether the arms are many enough for `redesign`."""
@@ -56,7 +60,7 @@ class Model:
         self.surrogate = Surrogate(self.design.widths, self.design.shares())
         same = [(k, groups.index(group)) for k, group in enumerate(self.design.groups) if group in groups]
         self.surrogate.adopt(old, same)
-        self.interplay = Interplay(self.design.main_slices(), self._n_cases)
+        self.interplay = self._new_interplay()
         arms.redesign(self.design.features(arms.rows))
 
     def fit(self, arms: Arms, evidence: Evidence, listed: Floats) -> None:
@@ -66,9 +70,7 @@ class Model:
         scales = self.scatter(arms.rows)
         self.surrogate.fit(arms.features, means, errors, scales)
         centres, variances = self.surrogate.cavity(arms.features, means, errors, scales)
-        if self._with_interplay:
-            self.interplay.fit(arms.features, evidence, arms.means)
-            variances += self.interplay.variance(arms.features)
+        variances += self.interplay.variance(arms.features)
         prior = Prior(means=centres, variances=variances, scales=scales, told=arms.told)
         known = evidence.counts > 0
         here = prior.only(known)
@@ -99,6 +101,9 @@ class Model:
     def parts(self, prior: Prior) -> Parts:
         """Return what is expected of arms of which the weights say so much."""
         return self.deviations.prior(prior)
+
+    def _new_interplay(self) -> Interplay:
+        return Interplay(self.design.main_slices() if self._with_interplay else [], self._weights)
 
     def promising(
         self, features: Floats, rows: Rows, n: int, n_draws: int, rng: np.random.Generator

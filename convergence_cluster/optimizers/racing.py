@@ -79,8 +79,8 @@ class RacingSearch:
             is_modelled="surrogate" not in self._ablated,
             is_breeding="evolution" not in self._ablated,
         )
-        with_interplay, with_worth = "interplay" not in self._ablated, "worth" not in self._ablated
-        self._model = Model(codec, design, problem.n_cases, legacy.arms, with_interplay=with_interplay)
+        with_interplay, with_worth = with_effects and "interplay" not in self._ablated, "worth" not in self._ablated
+        self._model = Model(codec, design, weights, legacy.arms, with_interplay=with_interplay)
         self._arms = Arms()
         self._choosing = Choosing(
             self._arms, self._model, self._candidates, self._schedule, self._evidence,
@@ -130,8 +130,9 @@ class RacingSearch:
                 continue
             self._n_told += 1
             if seen.kind is OutcomeKind.OK and seen.score is not None:
-                self._optimism.watch(self._arms, self._evidence, int(seen.arm), seen.case, seen.score)
-                self._evidence.add(seen.arm, seen.case, seen.score, float(self._arms.means[seen.arm]))
+                kin = self._model.interplay.at(self._arms.features[seen.arm], seen.case)
+                self._optimism.watch(self._arms, self._evidence, int(seen.arm), seen.case, seen.score - kin.value)
+                self._evidence.add(seen.arm, seen.case, seen.score, float(self._arms.means[seen.arm]), kin)
                 if seen.objectives:
                     self._metrics.add(seen.arm, seen.case, seen.objectives)
                 touched.add(seen.arm)
@@ -200,7 +201,7 @@ class RacingSearch:
         incumbent = float(self._arms.means.max()) if self._arms.n else 0.0
         birth = Birth(operator=proposal.operator, context=self._candidates.context(), incumbent=incumbent)
         arm = self._arms.open(proposal, birth, prior, self._model.deviations)
-        self._evidence.add_arm()
+        self._evidence.add_arm(float(self._model.interplay.variance(proposal.features[None])[0]))
         self._schedule.open()
         size = self._choosing.first_size(arm, float(prior.means[0]), is_guess=proposal.is_guess)
         place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
@@ -225,10 +226,10 @@ class RacingSearch:
         """Fit case effects, noise and model anew; retire the beaten; choose the shortlist; decide whether to stop."""
         self._due = self._n_told + max(MIN_REFRESH, int(REFRESH * self._n_told))
         arms, evidence = self._arms, self._evidence
-        evidence.adjust(arms.means)
         if self._model.is_outgrown(arms.n):
             self._model.redesign(arms)
             self._candidates.redesign()
+        evidence.adjust(arms.means, self._model.kin(arms))
         self._model.fit(arms, evidence, self._candidates.features)
         if not (evidence.counts > 0).any():
             return

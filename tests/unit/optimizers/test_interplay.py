@@ -1,39 +1,188 @@
 """What alike arms share on single cases."""
 
+from dataclasses import fields
+
 import numpy as np
+import pytest
+from numpy.typing import NDArray
 
 from convergence_cluster.optimizers.evidence import Evidence
-from convergence_cluster.optimizers.interplay import Interplay
+from convergence_cluster.optimizers.interplay import UNEXPLAINED, Cells, Interplay, Kin, _by_cells, _by_features
+
+Floats = NDArray[np.float64]
+
+N_ARMS, N_CASES, NOISE = 40, 100, 0.1
+DOUBT = 1e-4
+LEVEL = np.arange(N_ARMS) % 4
+FEATURES = np.column_stack([np.ones(N_ARMS), np.eye(4)[LEVEL]])
+GROUP = slice(1, 5)
 
 
-def _world(shared: float) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float64]], Evidence]:
-    rng = np.random.default_rng(0)
-    level = np.arange(40) % 4
-    features = np.column_stack([np.ones(40), np.eye(4)[level]])
-    common = shared * rng.standard_normal((4, 6))
-    evidence = Evidence(np.ones(100), can_repeat=False)
-    for arm in range(40):
-        evidence.add_arm()
-        for case in range(6):
-            evidence.add(arm, case, 0.5 + common[level[arm], case] + 0.1 * rng.standard_normal())
-    return features, evidence
+def _scores(shared: float, seed: int = 0) -> Floats:
+    """Return scores of 40 arms of 4 models on 100 cases; each model has its own strengths, which even out."""
+    rng = np.random.default_rng(seed)
+    common = shared * rng.standard_normal((4, N_CASES))
+    scores = 0.5 + common[LEVEL] + NOISE * rng.standard_normal((N_ARMS, N_CASES))
+    return np.asarray(scores - scores.mean(axis=1, keepdims=True) + 0.5)
 
 
-def test_independent_noise_adds_nothing() -> None:
-    features, evidence = _world(0.0)
-    interplay = Interplay([slice(1, 5)], 100)
+def _cells(scores: Floats, counts: list[int]) -> Cells:
+    arm = np.repeat(np.arange(N_ARMS), counts)
+    case = np.concatenate([np.arange(count) for count in counts])
+    rests = scores[arm, case] - 0.5
+    own = np.bincount(arm, weights=rests) / np.array(counts)
+    return Cells(
+        arm=arm, case=case, own_rests=rests - own[arm], rests=rests,
+        doubts=np.full(len(arm), DOUBT), noises=np.ones(len(arm)),
+    )  # fmt: skip
 
-    interplay.fit(features, evidence, evidence.means())
 
-    assert interplay.variance(features).max() == 0.0
+def test_independent_noise_is_not_explained() -> None:
+    interplay = Interplay([GROUP], np.ones(N_CASES))
+
+    explained, doubts = interplay.fit(FEATURES, _cells(_scores(0.0), [6] * N_ARMS))
+
+    assert (explained == 0.0).all()
+    assert (doubts == 0.0).all()
+    assert interplay.variance(FEATURES).max() == 0.0
+    assert interplay.at(FEATURES[0], 0) == UNEXPLAINED
 
 
 def test_what_a_model_does_on_the_first_cases_is_trusted_less() -> None:
-    features, evidence = _world(0.2)
-    interplay = Interplay([slice(1, 5)], 100)
+    interplay = Interplay([GROUP], np.ones(N_CASES))
 
-    interplay.fit(features, evidence, evidence.means())
+    interplay.fit(FEATURES, _cells(_scores(0.2), [6] * N_ARMS))
 
-    added = interplay.variance(features)
-    expected = 0.04 * (1 / 6 - 1 / 100)
-    assert 0.4 * expected < added.mean() < 2.0 * expected
+    expected = 0.04 * (1 / 6 - 1 / N_CASES)
+    assert 0.4 * expected < interplay.variance(FEATURES).mean() < 2.0 * expected
+
+
+def test_one_arm_of_a_model_on_every_case_makes_its_kin_trusted() -> None:
+    interplay = Interplay([GROUP], np.ones(N_CASES))
+
+    interplay.fit(FEATURES, _cells(_scores(0.2), [N_CASES] * 4 + [6] * 36))
+
+    few = 0.04 * (1 / 6 - 1 / N_CASES)
+    assert interplay.variance(FEATURES).max() < 0.2 * few
+
+
+@pytest.mark.parametrize("solve", [_by_cells, _by_features])
+def test_a_cell_is_explained_without_its_own_score(solve: object) -> None:
+    rng = np.random.default_rng(3)
+    x, rests, noises = rng.standard_normal((1, 7, 3)), rng.standard_normal((1, 7)), 0.5 + rng.random((1, 7))
+    variances = np.array([0.3, 0.3, 0.8])
+
+    solved = solve(x, rests, noises, variances)  # type: ignore[operator]
+
+    for cell in range(7):
+        kept = np.arange(7) != cell
+        alone = x[0][kept]
+        total = alone @ np.diag(variances) @ alone.T + np.diag(noises[0][kept])
+        expected = x[0][cell] @ np.diag(variances) @ alone.T @ np.linalg.solve(total, rests[0][kept])
+        assert rests[0, cell] - solved.without[0, cell] == pytest.approx(expected)
+        spread = x[0][cell] @ np.linalg.inv(alone.T / noises[0][kept] @ alone + np.diag(1 / variances)) @ x[0][cell]
+        assert solved.spreads[0, cell] - noises[0, cell] == pytest.approx(spread)
+    everything = x[0] @ np.diag(variances) @ x[0].T + np.diag(noises[0])
+    assert solved.weights[0] == pytest.approx(np.diag(variances) @ x[0].T @ np.linalg.solve(everything, rests[0]))
+    covariance = np.linalg.inv(x[0].T / noises[0] @ x[0] + np.diag(1 / variances))
+    assert solved.doubts[0] == pytest.approx(covariance.diagonal())
+
+
+def test_cases_of_any_size_are_explained_alike() -> None:
+    """Cases are solved in batches of the next power of two; what fills them up must not count."""
+    scores = _scores(0.2)
+    together = Interplay([GROUP], np.ones(N_CASES))
+    counts = [N_CASES - 2 * arm for arm in range(N_ARMS)]
+
+    together.fit(FEATURES, _cells(scores, counts))
+
+    true = 0.2 * np.random.default_rng(0).standard_normal((4, N_CASES))
+    told = np.array([[together.at(FEATURES[level], case).value for case in range(20)] for level in range(4)])
+    assert np.corrcoef(told.ravel(), true[:, :20].ravel())[0, 1] > 0.95
+
+
+def test_an_arm_on_every_case_keeps_its_own_mean() -> None:
+    scores = _scores(0.2)
+    evidence = Evidence(np.ones(N_CASES), can_repeat=False)
+    for arm, count in enumerate([N_CASES] * 4 + [10] * 36):
+        evidence.add_arm()
+        for case in range(count):
+            evidence.add(arm, case, float(scores[arm, case]))
+
+    evidence.adjust(
+        np.full(N_ARMS, 0.5), Kin(interplay=_with_group(), features=FEATURES, doubts=np.full(N_ARMS, DOUBT))
+    )
+
+    effects = evidence.effects.values.mean()
+    assert evidence.means()[:4] + effects == pytest.approx(scores[:4].mean(axis=1), abs=1e-9)
+
+
+@pytest.mark.parametrize(("groups", "most"), [([GROUP], 0.0025), ([], 0.009)])
+def test_kin_that_saw_every_case_make_few_cases_enough(groups: list[slice], most: float) -> None:
+    """Where its model's strengths are known from another arm, ten cases of an arm say more than twice as much."""
+    errors, claims = [], []
+    for seed in range(20):
+        scores = _scores(0.2, seed)
+        interplay = Interplay(groups, np.ones(N_CASES))
+        evidence = Evidence(np.ones(N_CASES), can_repeat=False)
+        for arm, count in enumerate([N_CASES] * 4 + [10] * 36):
+            evidence.add_arm()
+            for case in range(count):
+                evidence.add(arm, case, float(scores[arm, case]))
+        evidence.adjust(
+            np.full(N_ARMS, 0.5), Kin(interplay=interplay, features=FEATURES, doubts=np.full(N_ARMS, DOUBT))
+        )
+        errors.append(float(((evidence.means()[4:] - 0.5) ** 2).mean()))
+        claims.append(float(evidence.errors(np.full(N_ARMS, 0.5))[4:].mean()))
+
+    assert np.mean(errors) < most
+    assert 0.8 * np.mean(errors) < np.mean(claims) < 3.0 * np.mean(errors)
+
+
+def test_a_new_score_is_judged_by_what_kin_did_on_that_case() -> None:
+    scores = _scores(0.2)
+    evidence = Evidence(np.ones(N_CASES), can_repeat=False)
+    for arm in range(N_ARMS):
+        evidence.add_arm()
+        for case in range(20 if arm else 4):
+            evidence.add(arm, case, float(scores[arm, case]))
+    interplay = _with_group()
+    evidence.adjust(np.full(N_ARMS, 0.5), Kin(interplay=interplay, features=FEATURES, doubts=np.full(N_ARMS, DOUBT)))
+
+    rests = [
+        evidence.surprise(case, float(scores[0, case]) - interplay.at(FEATURES[0], case).value, 0.5)
+        for case in range(4, 20)
+    ]
+
+    assert np.std(rests) < 0.7 * np.std(scores[0, 4:20])
+
+
+def test_an_arm_without_kin_on_a_case_is_judged_with_doubt() -> None:
+    """Three models were called on case 0; what they did there says little of the fourth."""
+    scores = _scores(0.2)
+    cells = _cells(scores, [20] * N_ARMS)
+    kept = (cells.case > 0) | ((LEVEL[cells.arm] > 0) | (cells.arm == 0))
+    some = {field.name: getattr(cells, field.name)[kept] for field in fields(cells)}
+    interplay = _with_group()
+
+    _, doubts = interplay.fit(FEATURES, Cells(**some))
+
+    lonely = (some["arm"] == 0) & (some["case"] == 0)
+    assert doubts[lonely] == pytest.approx(0.04, rel=0.5)
+    assert doubts[~lonely].max() < 0.004
+    assert interplay.at(FEATURES[4], 50).doubt > 1.5 * interplay.at(FEATURES[4], 5).doubt
+
+
+def test_what_kin_add_is_never_wild() -> None:
+    interplay = _with_group()
+    scores = _scores(0.2)
+    scores[LEVEL == 0, 3] += 4.0
+
+    explained, _ = interplay.fit(FEATURES, _cells(scores, [20] * N_ARMS))
+
+    assert explained.max() < 4.0
+    assert interplay.at(FEATURES[0], 3).value == pytest.approx(2 * interplay.usual**0.5, rel=0.2)
+
+
+def _with_group() -> Interplay:
+    return Interplay([GROUP], np.ones(N_CASES))
