@@ -32,6 +32,7 @@ class Belief:
     call_variances: Floats
     n_calls: NDArray[np.int64]
     n_cases: NDArray[np.int64]
+    n_cases_in_all: int
     enough: int
     """Cases that an arm must have had to be recommended, where any arm has had as many."""
     states: Sequence[ArmState]
@@ -82,6 +83,7 @@ def believed(
         call_variances=evidence.call_variances(arms.means),
         n_calls=schedule.n_told.copy(),
         n_cases=evidence.counts.astype(np.int64),
+        n_cases_in_all=len(evidence.weights),
         enough=enough,
         states=tuple(arms.states),
         configurations=tuple(arms.configurations),

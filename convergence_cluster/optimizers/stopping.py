@@ -13,6 +13,8 @@ ROUND = 4
 """Calls per member of the population in a round, by which patience is counted: a first block for each."""
 DEFAULT_POPULATION = 20
 MIN_TOLD = 8
+MIN_CASES = 4
+"""Cases of the answer, or as many as there are: fewer may be a single outlier, whatever they seem to prove."""
 OWN_DOUBT = 0.5
 """Of the doubt that a study allows, left for what the beliefs do not know of; without it one stop in nine was wrong on
 the worst three of nine made-up tables unlike those that the search was made on, where one in twenty was allowed."""
@@ -43,10 +45,12 @@ class StoppingRule:
 
 
 def is_hopeless(belief: Belief, best: int, within: float, confidence: float) -> bool:
-    """Say whether a single arm alone is likely enough to beat the best by the margin that no certainty is near.
+    """Say whether no certainty is near: the best has had few cases, or a single arm is likely enough to beat it.
 
-    One standard deviation of the difference leaves a chance of 16 %; cheaper than `chances`.
+    By the margin; one standard deviation of the difference leaves a chance of 16 %. Cheaper than `chances`.
     """
+    if belief.n_cases[best] < min(MIN_CASES, belief.n_cases_in_all):
+        return True
     gap = belief.means[best] / max(1.0 - within, 1e-9) - belief.means
     spread = np.sqrt(belief.variances + belief.variances[best])
     runs = belief.runs

@@ -35,6 +35,7 @@ def _belief(means: list[float], deviations: list[float], metrics: list[float] | 
         call_variances=np.full(n, 0.04),
         n_calls=np.full(n, 10),
         n_cases=np.full(n, 10),
+        n_cases_in_all=20,
         enough=4,
         states=(ArmState.ALIVE,) * n,
         configurations=tuple({"x": k} for k in range(n)),
@@ -133,6 +134,14 @@ def test_half_of_the_doubt_that_a_study_allows_is_left_for_what_is_not_known_of(
 def test_a_close_rival_makes_certainty_hopeless() -> None:
     assert is_hopeless(_belief([0.6, 0.59], [0.02, 0.02]), 0, 0.0, 0.95)
     assert not is_hopeless(_belief([0.6, 0.4], [0.02, 0.02]), 0, 0.0, 0.95)
+
+
+def test_a_single_call_is_never_sure_where_there_are_more_cases() -> None:
+    lucky = replace(_belief([0.9, 0.4], [0.01, 0.02]), n_cases=np.array([1, 10]))
+
+    assert is_hopeless(lucky, 0, 0.0, 0.95)
+    assert not is_hopeless(replace(lucky, n_cases=np.array([4, 10])), 0, 0.0, 0.95)
+    assert not is_hopeless(replace(lucky, n_cases_in_all=1), 0, 0.0, 0.95)
 
 
 def test_a_rival_as_good_as_the_best_leaves_hope_where_a_tie_is_good_enough() -> None:

@@ -20,6 +20,7 @@ BELIEF = Belief(
     call_variances=np.full(2, 0.04),
     n_calls=np.full(2, 20),
     n_cases=np.full(2, 20),
+    n_cases_in_all=40,
     enough=4,
     states=(ArmState.ALIVE,) * 2,
     configurations=({"x": 0}, {"x": 1}),
