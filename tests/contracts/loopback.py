@@ -62,7 +62,14 @@ class Loopback:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         self.received.append(Received(method=method, target=target, headers=headers, body=body))
-        scripted = self.script[min(len(self.received), len(self.script)) - 1]
+        try:
+            return await self._answer_as(self.script[min(len(self.received), len(self.script)) - 1], reader, writer)
+        except ConnectionError:  # with a part of the answer unread, the end of a connection is a reset
+            self.left.set()
+            raise
+
+    async def _answer_as(self, scripted: Scripted, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        headers, body = self.received[-1].headers, self.received[-1].body
         await self._wait(reader, scripted.delay_s)
         if scripted.is_silent:
             return False
@@ -92,7 +99,6 @@ class Loopback:
         except TimeoutError:
             return
         if not gone:
-            self.left.set()
             raise ConnectionError
 
 
