@@ -27,6 +27,7 @@ MAX_FEATURES = 64
 SIGNIFICANT = 3.0
 """Standard errors of chance by which alike arms' residuals must be alike."""
 MIN_ARMS = 8
+"""Fewer are not worth comparing."""
 NEGLIGIBLE = 0.1
 """Interplay that explains less than this part of the residuals is not worth its own error."""
 _MAX_ARMS, _MAX_CASES = 256, 64
@@ -64,7 +65,7 @@ class Cells:
     doubts: Floats
     """The variance of that belief."""
     noises: Floats
-    """The part of that one's variance which the cell's repeats have left."""
+    """The part of a single call's noise that is left in the mean of the cell's repeats."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +135,10 @@ class Interplay:
         return left - total[arm], doubts
 
     def at(self, features: Floats, case: int) -> Explained:
-        """Return what an arm's kin say of its score on a case where it has none, beside its mean."""
+        """Return what an arm's kin say of its score on a case where it has none, beside its mean.
+
+        As doubtful as if it had shown nothing yet, until the next `fit`.
+        """
         if len(self._columns) == 0:
             return UNEXPLAINED
         x = features[self._columns]

@@ -37,6 +37,16 @@ def _cells(scores: Floats, counts: list[int]) -> Cells:
     )  # fmt: skip
 
 
+def _evidence(scores: Floats, counts: list[int], interplay: Interplay) -> Evidence:
+    evidence = Evidence(np.ones(N_CASES), can_repeat=False)
+    for arm, count in enumerate(counts):
+        evidence.add_arm()
+        for case in range(count):
+            evidence.add(arm, case, float(scores[arm, case]))
+    evidence.adjust(np.full(N_ARMS, 0.5), Kin(interplay=interplay, features=FEATURES, doubts=np.full(N_ARMS, DOUBT)))
+    return evidence
+
+
 def test_independent_noise_is_not_explained() -> None:
     interplay = Interplay([GROUP], np.ones(N_CASES))
 
@@ -88,30 +98,28 @@ def test_a_cell_is_explained_without_its_own_score(solve: object) -> None:
     assert solved.doubts[0] == pytest.approx(covariance.diagonal())
 
 
-def test_cases_of_any_size_are_explained_alike() -> None:
-    """Cases are solved in batches of the next power of two; what fills them up must not count."""
-    scores = _scores(0.2)
-    together = Interplay([GROUP], np.ones(N_CASES))
-    counts = [N_CASES - 2 * arm for arm in range(N_ARMS)]
+def test_what_fills_cases_up_to_one_size_does_not_count() -> None:
+    """Cases are solved together with those of the next power of two; each alone gives the same."""
+    cells = _cells(_scores(0.2), [N_CASES - 2 * arm for arm in range(N_ARMS)])
+    noises = np.full(len(cells.arm), 0.01)
+    interplay = _with_group()
+    interplay.fit(FEATURES, cells)
 
-    together.fit(FEATURES, _cells(scores, counts))
+    left, spreads = interplay._leave_out(FEATURES[:, GROUP], cells, noises)
 
-    true = 0.2 * np.random.default_rng(0).standard_normal((4, N_CASES))
-    told = np.array([[together.at(FEATURES[level], case).value for case in range(20)] for level in range(4)])
-    assert np.corrcoef(told.ravel(), true[:, :20].ravel())[0, 1] > 0.95
+    for case in (0, 37, 60, 97):
+        here = cells.case == case
+        x, rest = FEATURES[cells.arm[here]][:, GROUP][None], cells.rests[here][None]
+        alone = _by_cells(x, rest, noises[here][None], interplay._variances)
+        assert left[here] == pytest.approx((rest - alone.without)[0])
+        assert spreads[here] == pytest.approx(alone.spreads[0] - 0.01)
+        assert interplay._values[case] == pytest.approx(alone.weights[0])
 
 
 def test_an_arm_on_every_case_keeps_its_own_mean() -> None:
     scores = _scores(0.2)
-    evidence = Evidence(np.ones(N_CASES), can_repeat=False)
-    for arm, count in enumerate([N_CASES] * 4 + [10] * 36):
-        evidence.add_arm()
-        for case in range(count):
-            evidence.add(arm, case, float(scores[arm, case]))
 
-    evidence.adjust(
-        np.full(N_ARMS, 0.5), Kin(interplay=_with_group(), features=FEATURES, doubts=np.full(N_ARMS, DOUBT))
-    )
+    evidence = _evidence(scores, [N_CASES] * 4 + [10] * 36, _with_group())
 
     effects = evidence.effects.values.mean()
     assert evidence.means()[:4] + effects == pytest.approx(scores[:4].mean(axis=1), abs=1e-9)
@@ -122,16 +130,8 @@ def test_kin_that_saw_every_case_make_few_cases_enough(groups: list[slice], most
     """Where its model's strengths are known from another arm, ten cases of an arm say more than twice as much."""
     errors, claims = [], []
     for seed in range(20):
-        scores = _scores(0.2, seed)
         interplay = Interplay(groups, np.ones(N_CASES))
-        evidence = Evidence(np.ones(N_CASES), can_repeat=False)
-        for arm, count in enumerate([N_CASES] * 4 + [10] * 36):
-            evidence.add_arm()
-            for case in range(count):
-                evidence.add(arm, case, float(scores[arm, case]))
-        evidence.adjust(
-            np.full(N_ARMS, 0.5), Kin(interplay=interplay, features=FEATURES, doubts=np.full(N_ARMS, DOUBT))
-        )
+        evidence = _evidence(_scores(0.2, seed), [N_CASES] * 4 + [10] * 36, interplay)
         errors.append(float(((evidence.means()[4:] - 0.5) ** 2).mean()))
         claims.append(float(evidence.errors(np.full(N_ARMS, 0.5))[4:].mean()))
 
@@ -141,13 +141,8 @@ def test_kin_that_saw_every_case_make_few_cases_enough(groups: list[slice], most
 
 def test_a_new_score_is_judged_by_what_kin_did_on_that_case() -> None:
     scores = _scores(0.2)
-    evidence = Evidence(np.ones(N_CASES), can_repeat=False)
-    for arm in range(N_ARMS):
-        evidence.add_arm()
-        for case in range(20 if arm else 4):
-            evidence.add(arm, case, float(scores[arm, case]))
     interplay = _with_group()
-    evidence.adjust(np.full(N_ARMS, 0.5), Kin(interplay=interplay, features=FEATURES, doubts=np.full(N_ARMS, DOUBT)))
+    evidence = _evidence(scores, [4] + [20] * 39, interplay)
 
     rests = [
         evidence.surprise(case, float(scores[0, case]) - interplay.at(FEATURES[0], case).value, 0.5)
