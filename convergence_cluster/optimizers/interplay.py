@@ -208,7 +208,7 @@ class Interplay:
             is_there = np.arange(room) < sizes[chosen][:, None]
             which = order[np.minimum(places, len(order) - 1)]
             here = x[cells.arm[which]] * is_there[:, :, None]
-            rest, noise = cells.rests[which] * is_there, np.where(is_there, noises[which], 1.0)
+            rest, noise = cells.rests[which], np.where(is_there, noises[which], 1.0)
             solve = _by_cells if room <= x.shape[1] else _by_features
             solved = solve(here, rest, noise, self._variances)
             self._values[cases[chosen]], self._doubts[cases[chosen]] = solved.weights, solved.doubts

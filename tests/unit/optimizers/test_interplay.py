@@ -7,7 +7,16 @@ import pytest
 from numpy.typing import NDArray
 
 from convergence_cluster.optimizers.evidence import Evidence
-from convergence_cluster.optimizers.interplay import UNEXPLAINED, Cells, Interplay, Kin, _by_cells, _by_features
+from convergence_cluster.optimizers.interplay import (
+    UNEXPLAINED,
+    Cells,
+    Explained,
+    Interplay,
+    Kin,
+    _by_cells,
+    _by_features,
+    _variances,
+)
 
 Floats = NDArray[np.float64]
 
@@ -164,7 +173,7 @@ def test_an_arm_without_kin_on_a_case_is_judged_with_doubt() -> None:
 
     lonely = (some["arm"] == 0) & (some["case"] == 0)
     assert doubts[lonely] == pytest.approx(0.04, rel=0.5)
-    assert doubts[~lonely].max() < 0.004
+    assert doubts[~lonely] == pytest.approx(interplay.usual / 20, rel=0.2)
     assert interplay.at(FEATURES[4], 50).doubt > 1.5 * interplay.at(FEATURES[4], 5).doubt
 
 
@@ -175,8 +184,54 @@ def test_what_kin_add_is_never_wild() -> None:
 
     explained, _ = interplay.fit(FEATURES, _cells(scores, [20] * N_ARMS))
 
-    assert explained.max() < 4.0
-    assert interplay.at(FEATURES[0], 3).value == pytest.approx(2 * interplay.usual**0.5, rel=0.2)
+    most = 2 * interplay.usual**0.5
+    assert explained.max() == pytest.approx(most, rel=0.2)
+    assert interplay.at(FEATURES[0], 3).value == pytest.approx(most, rel=0.2)
+
+
+def test_arms_of_a_single_case_teach_nothing() -> None:
+    scores = _scores(0.2)
+    with_singles, without = _with_group(), _with_group()
+    cells = _cells(scores, [20] * 20 + [1] * 20)
+    kept = cells.arm < 20
+
+    with_singles.fit(FEATURES, cells)
+    without.fit(FEATURES, Cells(**{field.name: getattr(cells, field.name)[kept] for field in fields(cells)}))
+
+    assert with_singles.at(FEATURES[0], 0).value == pytest.approx(without.at(FEATURES[0], 0).value, abs=0.02)
+    assert with_singles.usual == pytest.approx(without.usual, rel=0.1)
+
+
+def test_no_variance_is_negative() -> None:
+    """Where one group explains all, what is left for another that is much like it may come out below 0."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((30, 3))
+    kernels = [x @ x.T, x[:, :2] @ x[:, :2].T]
+    products = kernels[0] - 0.5 * kernels[1]
+    common = np.ones((30, 30))
+
+    found = _variances(kernels, products, common)
+
+    assert found[0] > 0.0
+    assert found[1] == 0.0
+
+
+def test_what_kin_share_and_say_is_in_an_arms_error() -> None:
+    scores = _scores(0.2)
+    interplay = _with_group()
+    evidence = _evidence(scores, [6] * N_ARMS, interplay)
+    least = 36 / 40 * interplay.variance(FEATURES)[0]
+    known = evidence.errors(np.full(N_ARMS, 0.5))[0]
+    evidence.add_arm()
+    evidence.add_arm(0.5)
+    for arm, said in ((N_ARMS, UNEXPLAINED), (N_ARMS + 1, Explained(0.1, 0.25))):
+        evidence.add(arm, 50, 0.7, 0.5, said)
+
+    plain, doubtful = evidence.errors(np.full(N_ARMS + 2, 0.5))[N_ARMS:]
+
+    assert known > least > 0.0
+    assert doubtful - plain == pytest.approx(0.99 * (0.5 + 0.25))
+    assert evidence.mean_of(N_ARMS) - evidence.mean_of(N_ARMS + 1) == pytest.approx(0.1)
 
 
 def _with_group() -> Interplay:
