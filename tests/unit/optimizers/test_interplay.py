@@ -67,6 +67,24 @@ def test_independent_noise_is_not_explained() -> None:
     assert interplay.at(FEATURES[0], 0) == UNEXPLAINED
 
 
+def test_what_chance_makes_of_few_cases_is_hardly_ever_explained() -> None:
+    found = 0
+    for seed in range(50):
+        interplay = Interplay([GROUP], np.ones(N_CASES))
+        interplay.fit(FEATURES, _cells(_scores(0.0, seed), [2] * N_ARMS))
+        found += interplay.usual > 0.0
+
+    assert found <= 2
+
+
+def test_what_is_sure_but_small_is_not_explained() -> None:
+    interplay = Interplay([GROUP], np.ones(N_CASES))
+
+    interplay.fit(FEATURES, _cells(_scores(0.025), [N_CASES] * N_ARMS))  # 6 % of the residuals' variance
+
+    assert interplay.usual == 0.0
+
+
 def test_what_a_model_does_on_the_first_cases_is_trusted_less() -> None:
     interplay = Interplay([GROUP], np.ones(N_CASES))
 
@@ -232,6 +250,22 @@ def test_what_kin_share_and_say_is_in_an_arms_error() -> None:
     assert known > least > 0.0
     assert doubtful - plain == pytest.approx(0.99 * (0.5 + 0.25))
     assert evidence.mean_of(N_ARMS) - evidence.mean_of(N_ARMS + 1) == pytest.approx(0.1)
+
+
+def test_the_doubt_of_what_kin_say_is_in_an_arms_error() -> None:
+    class Doubtful(Kin):
+        def explain(self, cells: Cells) -> tuple[Floats, Floats]:
+            return np.zeros(len(cells.arm)), np.full(len(cells.arm), 0.6)
+
+    errors = []
+    for kind in (Kin, Doubtful):
+        evidence = _evidence(_scores(0.0), [6] * N_ARMS, _with_group())
+        evidence.adjust(
+            np.full(N_ARMS, 0.5), kind(interplay=_with_group(), features=FEATURES, doubts=np.full(N_ARMS, DOUBT))
+        )
+        errors.append(evidence.errors(np.full(N_ARMS, 0.5)))
+
+    assert errors[1] - errors[0] == pytest.approx(np.full(N_ARMS, (1 - 6 / N_CASES) * 0.6 / 6))
 
 
 def _with_group() -> Interplay:
