@@ -71,7 +71,7 @@ def test_what_chance_makes_of_few_cases_is_hardly_ever_explained() -> None:
     found = 0
     for seed in range(50):
         interplay = Interplay([GROUP], np.ones(N_CASES))
-        interplay.fit(FEATURES, _cells(_scores(0.0, seed), [2] * N_ARMS))
+        interplay.fit(FEATURES, _cells(_scores(0.0, seed), [3] * 10 + [1] * 30))
         found += interplay.usual > 0.0
 
     assert found <= 2
