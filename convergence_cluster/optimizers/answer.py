@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Objective, Recommendation
 from convergence_cluster.optimizers.belief import Belief
-from convergence_cluster.optimizers.front import nondominated, oriented, violation
+from convergence_cluster.optimizers.front import most_covering, nondominated, oriented, violation
 
 Z90 = 1.6448536269514722
 """Half width of a normal's central 90 % interval, in standard deviations."""
@@ -151,9 +151,10 @@ def _front(belief: Belief, objectives: Sequence[Objective], broken: Floats) -> l
         return []
     points = oriented(belief.metrics.means, objectives) if belief.reach is None else belief.reach
     places = places[~np.isnan(points[places]).any(axis=1)]
-    kept = places[nondominated(points[places])]
-    order = np.lexsort((-belief.means[kept], broken[kept] > 0))
-    return [int(arm) for arm in kept[order]][:MAX_FRONT]
+    front = np.flatnonzero(nondominated(points[places]))
+    is_kept = broken[places[front]] <= 0
+    halves = [most_covering(points[places], half, MAX_FRONT) for half in (front[is_kept], front[~is_kept])]
+    return [int(arm) for arm in places[np.concatenate(halves)][:MAX_FRONT]]
 
 
 def _estimate(belief: Belief, arm: int, best: int, p_best: float, *, is_feasible: bool) -> ArmEstimate:

@@ -1,4 +1,4 @@
-"""The Pareto front over raw metrics."""
+"""The Pareto front over raw metrics, and which of it are worth showing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,9 @@ from convergence_cluster.domain.search import Direction, Objective
 
 SURE = 3.0
 """Standard deviations beyond a bound at which an arm surely breaks it."""
+_N_DIRECTIONS = 512
+_MARGIN = 0.1
+"""Part of the span by which the reference lies below the worst, so that what is worst in one metric counts too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,30 @@ def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
             beaten = (points <= points[i]).all(axis=1) & (points < points[i]).any(axis=1)
             keep &= ~beaten
     return keep
+
+
+def most_covering(points: NDArray[np.float64], front: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Return n of the places on the front: those that, one by one, add most to the volume between them and the worst.
+
+    `points`: shape (n_points, n_objectives), more being better, on any scale. The volume is the mean over random
+    directions of the farthest reach to its power. Source: Golovin & Zhang 2020, "Random hypervolume scalarizations for
+    provable multi-objective black box optimization" (lemma 5).
+    """
+    if len(front) == 0:
+        return front
+    n_objectives = points.shape[1]
+    low, high = points.min(axis=0), points.max(axis=0)
+    scaled = (points[front] - low) / np.maximum(high - low, 1e-12) + _MARGIN
+    directions = np.abs(np.random.default_rng(0).standard_normal((_N_DIRECTIONS, n_objectives)))
+    directions = np.maximum(directions / np.linalg.norm(directions, axis=1, keepdims=True), 1e-3)
+    reach = (scaled[:, None, :] / directions).min(axis=2) ** n_objectives
+    covered, chosen = np.zeros(_N_DIRECTIONS), np.zeros(min(n, len(front)), dtype=np.int64)
+    for k in range(len(chosen)):
+        gains = np.maximum(reach - covered, 0.0).sum(axis=1)
+        gains[chosen[:k]] = -1.0
+        chosen[k] = gains.argmax()
+        covered = np.maximum(covered, reach[chosen[k]])
+    return front[chosen]
 
 
 def violation(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.float64]:

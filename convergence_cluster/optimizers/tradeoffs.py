@@ -1,10 +1,10 @@
 """The search for the whole front: every decision weighs the metrics anew, by a random direction.
 
 Each metric has a model of its own over the same features. A direction is drawn, every arm and candidate is drawn from
-its posterior in every metric, and the one that reaches farthest in that direction is called. Source: Golovin & Zhang
-2020, "Random hypervolume scalarizations for provable multi-objective black box optimization" (eq. 1); Paria,
-Kandasamy & Poczos 2019, "A flexible framework for multi-objective Bayesian optimization using random scalarizations"
-(algorithm 1, Thompson sampling).
+its posterior in every metric, and the one that reaches farthest in that direction is called, or what is expected to
+reach farthest, if that is an arm of which less is known. Source: Golovin & Zhang 2020, "Random hypervolume
+scalarizations for provable multi-objective black box optimization" (eq. 1); Paria, Kandasamy & Poczos 2019, "A flexible
+framework for multi-objective Bayesian optimization using random scalarizations" (algorithm 1, Thompson sampling).
 """
 
 from collections.abc import Sequence
@@ -81,15 +81,21 @@ class Tradeoffs:
         return points
 
     def choose(self, arms: NDArray[np.int64], features: Floats, short: MetricPriors, rng: np.random.Generator) -> int:
-        """Return which of the arms, or counted on beyond them which of the shortlist, reaches farthest.
+        """Return which of the arms, or counted on beyond them which of the shortlist, may reach farthest.
 
-        `features` are those of all arms; arms opened since the last `fit` are expected to be as the models say.
+        The arm that should is to be known as well as its rival, or a lucky one stays on the front. `features` are those
+        of all arms; arms opened since the last `fit` are expected to be as the models say.
         """
         new = self.expected(features[len(self.means) :])
         means = np.concatenate([np.concatenate([self.means, new.means])[arms], short.means])
         variances = np.concatenate([np.concatenate([self.variances, new.variances])[arms], short.variances])
+        direction = _direction(means.shape[1], rng)
         draws = means + np.sqrt(variances) * rng.standard_normal(means.shape)
-        return int(_reach(draws, _direction(draws.shape[1], rng)).argmax())
+        rival = int(_reach(draws, direction).argmax())
+        if len(arms) == 0 or rival >= len(arms):
+            return rival
+        leader = int(_reach(means[: len(arms)], direction).argmax())
+        return leader if variances[leader].sum() > variances[rival].sum() else rival
 
     def promising(self, features: Floats, n: int, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Return the places of at most n rows of features that reach farthest in some of the random directions."""

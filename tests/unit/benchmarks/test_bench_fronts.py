@@ -57,7 +57,9 @@ def test_more_calls_bring_more_of_the_best_known_front() -> None:
     search = RandomSearch(problem)
 
     volumes = [
-        true_volume(task, search) for n in drive(search, task.evaluate, n_calls=1200, n_workers=8) if n % 600 == 0
+        true_volume(task, search, is_ordered=False)
+        for n in drive(search, task.evaluate, n_calls=1200, n_workers=8)
+        if n % 600 == 0
     ]
 
     assert 0 < volumes[0] <= volumes[1] + 0.05

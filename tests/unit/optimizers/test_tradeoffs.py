@@ -7,7 +7,7 @@ from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import Direction, Objective, SearchProblem, Stopping
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.optimizers.racing import RacingSearch
-from convergence_cluster.optimizers.tradeoffs import utilities
+from convergence_cluster.optimizers.tradeoffs import MetricPriors, Tradeoffs, utilities
 
 OBJECTIVES = (
     Objective(name="quality", direction=Direction.MAXIMIZE),
@@ -57,6 +57,26 @@ def test_the_whole_front_is_found_where_the_score_alone_finds_its_end() -> None:
 
     assert np.mean(whole) > 0.93
     assert np.mean(whole) > np.mean(end) + 0.02
+
+
+def test_what_is_expected_to_reach_farthest_is_called_while_less_is_known_of_it_than_of_its_rival() -> None:
+    tradeoffs = Tradeoffs(OBJECTIVES)
+    tradeoffs.means = np.array([[0.60, 0.60], [0.59, 0.59], [0.4, 0.4]])
+    tradeoffs.variances = np.array([[0.01, 0.01], [0.001, 0.001], [0.04, 0.04]])
+    arms, features = np.arange(3), np.ones((3, 1))
+    none = MetricPriors(means=np.zeros((0, 2)), variances=np.zeros((0, 2)))
+    new = MetricPriors(means=np.ones((1, 2)), variances=np.full((1, 2), 1e-4))
+    rng = np.random.default_rng(0)
+
+    chosen = np.bincount([tradeoffs.choose(arms, features, none, rng) for _ in range(200)], minlength=3)
+    without = np.bincount([tradeoffs.choose(arms[1:], features, none, rng) for _ in range(200)], minlength=2)
+
+    assert chosen[1] == 0
+    assert chosen[0] > 150
+    assert 0 < chosen[2] < 50
+    assert without[0] > 100
+    assert tradeoffs.choose(arms, features, new, rng) == 3
+    assert tradeoffs.choose(arms[:0], features, new, rng) == 0
 
 
 def test_utilities_grow_with_what_is_better_and_span_the_range() -> None:
