@@ -21,6 +21,10 @@ from convergence_cluster.spec.space import is_number
 DEFAULT_FILE: Final = "test_cases.json"
 """Read where the study names no cases."""
 
+MIN_WEIGHT: Final = 1e-6
+MAX_WEIGHT: Final = 1e6
+"""Weights beyond are slips: one case would decide alone, or none could."""
+
 _OWN_KEYS: Final = ("id", "input", "expected", "assert", "weight", "tags", "metadata", "description")
 
 
@@ -49,8 +53,9 @@ class Cases:
             return
         metadata = _metadata(given)
         weight: Json = given.get("weight", metadata.get("weight", 1.0))
-        if not is_number(weight) or weight <= 0:
-            self.reject(line, (*path, "weight"), f"{shown(weight)}: expected a number above 0")
+        if not is_number(weight) or not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+            expected = f"a number from {MIN_WEIGHT:f} to {MAX_WEIGHT:.0f}, 1 for a case that counts as any other"
+            self.reject(line, (*path, "weight"), f"{shown(weight)}: expected {expected}")
             return
         asserts, wrong = read_asserts(given.get("assert") or [])
         for message in wrong:

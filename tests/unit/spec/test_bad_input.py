@@ -414,7 +414,10 @@ def test_mistakes_in_other_files_are_told_with_those_of_the_study(load: Loads, f
     lines = message_of(load, BASE.replace("{weight: 1}", "{function: custom}")).splitlines()
 
     assert lines == [
-        "cases.json:3: [1].weight: 0: expected a number above 0",
+        (
+            "cases.json:3: [1].weight: 0: expected a number from 0.000001 to 1000000, 1 for a case that counts as any "
+            "other"
+        ),
         (
             "study.yaml:12: evaluation.metrics.accuracy: function custom needs evaluation.custom_evaluator with the "
             "module that computes it"
