@@ -119,10 +119,15 @@ class Coordinator:
             self._book(self._executor.collect(POLL_S), events=())
 
     def extra_rounds(self, blocks: Sequence[Block]) -> Rounds:
-        """Run blocks that no search asked for, as far as the budget goes; end when they have finished."""
+        """Run blocks that no search asked for, as far as the budget goes; end when they have finished.
+
+        What the search asked for and nobody made yet waits until then: sent here, it would take the room kept for these
+        blocks, and the search would not learn of it.
+        """
         ordered = [self._line.calls(block) for block in blocks]
         self._journal.append(events=[_asked(block, calls) for block, calls in zip(blocks, ordered, strict=True)])
-        self._line.extend([call for calls in ordered for call in calls if call.key not in self.outcomes])
+        calls = [call for calls in ordered for call in calls if call.key not in self.outcomes]
+        waiting = self._line.swap(calls)
         self._submit()
         while self._line.n_on_wire:
             if self.is_stopping:
@@ -130,7 +135,7 @@ class Coordinator:
             self._book((yield), events=())
             self._submit()
             self._on_absorbed(self)
-        self._line.clear()
+        self._line.swap(waiting)
         return self.stop_reason
 
     def finish(self, reason: StopReason | None) -> None:

@@ -58,9 +58,10 @@ class Line:
         """Put calls in line."""
         self._waiting.extend(calls)
 
-    def clear(self) -> None:
-        """Forget the calls in line."""
-        self._waiting.clear()
+    def swap(self, calls: Sequence[Call]) -> Sequence[Call]:
+        """Put calls in line in place of those that wait there, and return these."""
+        waiting, self._waiting = self._waiting, deque(calls)
+        return tuple(waiting)
 
     def send(self) -> None:
         """Send as many calls as the budget has room for."""

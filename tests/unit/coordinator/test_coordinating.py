@@ -15,7 +15,7 @@ from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, LedgerEntry, Told
-from convergence_cluster.domain.search import Direction, Objective, StopReason
+from convergence_cluster.domain.search import HOLDOUT, Block, Direction, Objective, StopReason
 from convergence_cluster.metering.budget import Budget
 from tests.fakes import (
     STUDY,
@@ -177,6 +177,34 @@ def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:
 
     assert reason is StopReason.BUDGET_CALLS
     assert len(bench.executor.sent) == 37
+
+
+def test_what_is_set_aside_is_spent_on_the_blocks_it_was_set_aside_for() -> None:
+    bench = Bench(budget=_budget(calls=37))
+    bench.budget.set_aside(calls=4, usd=0.0)
+    reason = bench.run()
+    bench.budget.give_back()
+
+    drive(bench.coordinator.extra_rounds(_extra_blocks(4)), bench.executor.collect)
+
+    assert reason is StopReason.BUDGET_CALLS
+    assert len(bench.executor.sent) == 37
+    assert sorted(call.key for call in bench.executor.sent[-4:]) == [(0, 100 + n, 0) for n in range(4)]
+
+
+def test_a_search_learns_of_calls_that_waited_while_other_blocks_were_run() -> None:
+    stopped = Bench(budget=_budget(calls=37))
+    stopped.coordinator.finish(stopped.run())
+    resumed = Bench(budget=_budget(calls=10**6), journal=stopped.journal)
+    resumed.resume()
+
+    drive(resumed.coordinator.extra_rounds(_extra_blocks(2)), resumed.executor.collect)
+    n_before = len(resumed.executor.sent)
+    reason = resumed.run()
+
+    assert n_before == 2
+    assert reason is StopReason.CERTAIN
+    assert len(resumed.search.told) == len(resumed.journal.outcomes) - n_before
 
 
 def test_what_a_budget_stopped_goes_on_with_a_larger_one() -> None:
@@ -374,3 +402,7 @@ def test_the_time_of_earlier_sittings_counts_and_the_pause_between_them_does_not
     accounts.book(entries)
 
     assert accounts.active_s == 7.0
+
+
+def _extra_blocks(n: int) -> list[Block]:
+    return [Block(arm=ArmId(0), configuration={"x": 0}, cases=(100 + index,), operator=HOLDOUT) for index in range(n)]
