@@ -1,8 +1,7 @@
 """The final comparison: the answer and the baseline on cases that the search never saw."""
 
-from collections.abc import Mapping, Sequence
-from math import sqrt
-from statistics import NormalDist, fmean, variance
+from collections.abc import Mapping
+from math import inf
 
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.bootstrap.pricing import CostBound
@@ -10,10 +9,9 @@ from convergence_cluster.coordinator.rounds import Rounds
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import HOLDOUT, Block, Interval
 from convergence_cluster.metering.budget import Budget
+from convergence_cluster.reports.intervals import bounded, mean_interval
 from convergence_cluster.reports.records import Holdout
 from convergence_cluster.spec.loading import LoadedStudy
-
-_Z_90 = NormalDist().inv_cdf(0.95)
 
 
 def confirm(assembly: Assembly, study: LoadedStudy) -> Rounds:
@@ -51,22 +49,29 @@ def holdout_result(assembly: Assembly, study: LoadedStudy) -> Holdout | None:
         return None
     best = _scores(assembly, study, answer.best.arm)
     baseline = _scores(assembly, study, answer.baseline.arm) if answer.baseline else {}
-    if not best:
-        return None
-    changes = {case: score - baseline[case] for case, score in best.items() if case in baseline}
+    return paired(study, best, baseline) if best else None
+
+
+def paired(study: LoadedStudy, best: Mapping[int, float], baseline: Mapping[int, float]) -> Holdout:
+    """Return what the scores by case say of both, and of their difference on the cases that both have.
+
+    The cases stand for a larger population; one alone leaves the ends unknown.
+    """
+    common = best.keys() & baseline.keys()
+    usual = _mean(study, baseline, 0.0, 1.0) if baseline else None
+    low, high = (-inf, inf) if usual is None else (-usual.high, 1.0 - usual.low)
     return Holdout(
         n_cases=len(best),
-        best=_interval(by_weight(study, best)),
-        baseline=_interval(by_weight(study, baseline)) if baseline else None,
-        change=_interval(by_weight(study, changes)) if changes else None,
+        best=_mean(study, best, 0.0, 1.0),
+        baseline=usual,
+        change=_mean(study, {case: best[case] - baseline[case] for case in common}, low, high) if common else None,
     )
 
 
-def by_weight(study: LoadedStudy, values: Mapping[int, float]) -> list[float]:
-    """Return one value a case, so scaled that their plain mean is the mean by the cases' weights."""
-    weights = {case: study.all_cases[case].weight for case in values}
-    mean_weight = fmean(weights.values())
-    return [value * weights[case] / mean_weight for case, value in values.items()]
+def _mean(study: LoadedStudy, values: Mapping[int, float], low: float, high: float) -> Interval:
+    found = mean_interval(list(values.values()), [study.all_cases[case].weight for case in values])
+    assert found is not None  # there is a value
+    return bounded(found, low, high)
 
 
 def _scores(assembly: Assembly, study: LoadedStudy, arm: ArmId) -> dict[int, float]:
@@ -76,10 +81,3 @@ def _scores(assembly: Assembly, study: LoadedStudy, arm: ArmId) -> dict[int, flo
         if outcome is not None and outcome.metrics:
             scores[case] = assembly.metrics.score(outcome.metrics)
     return scores
-
-
-def _interval(values: Sequence[float]) -> Interval:
-    """Return the mean with its 90 % interval by the normal approximation, wide open where one value says nothing."""
-    mean = fmean(values)
-    half = _Z_90 * sqrt(variance(values) / len(values)) if len(values) > 1 else 1.0
-    return Interval(mean=mean, low=mean - half, high=mean + half)

@@ -42,10 +42,10 @@ class Posterior:
     prior_mean: float
     prior_sd: float
 
-    def interval(self, arm: int) -> Interval:
-        """Return the central 90 % interval of one arm."""
+    def interval(self, arm: int, low: float = -math.inf, high: float = math.inf) -> Interval:
+        """Return the central 90 % interval of one arm, cut to what the quantity can be."""
         mean, half = float(self.mean[arm]), Z_90 * float(self.sd[arm])
-        return Interval(mean=mean, low=mean - half, high=mean + half)
+        return Interval(mean=mean, low=max(mean - half, low), high=min(mean + half, high))
 
 
 def shrunk_posterior(moments: Sequence[Moments], *, n_population: int | None) -> Posterior:
@@ -141,9 +141,11 @@ def _estimates(
     columns: Sequence[Posterior],
 ) -> list[ArmEstimate]:
     p_best = _p_best(problem, posterior)
+    seen = np.array([values for arm in arms for values in tallies[arm].objectives.values()])
+    lows, highs = (seen.min(axis=0).tolist(), seen.max(axis=0).tolist()) if columns else ([], [])
     estimates = []
     for i, arm in enumerate(arms):
-        objectives = tuple(column.interval(i) for column in columns)
+        objectives = tuple(c.interval(i, low, high) for c, low, high in zip(columns, lows, highs, strict=True))
         tally = tallies[arm]
         estimates.append(
             ArmEstimate(
@@ -151,7 +153,7 @@ def _estimates(
                 configuration=tally.configuration,
                 state=tally.state,
                 operator=tally.operator,
-                score=posterior.interval(i),
+                score=posterior.interval(i, 0.0, 1.0),
                 n_calls=len(tally.told),
                 n_cases=tally.moments(problem.case_weights)[0].n,
                 p_best=float(p_best[i]),
@@ -196,7 +198,8 @@ def _change(best: ArmEstimate, baseline: ArmEstimate, tallies: Sequence[Tally], 
         differences = np.array([ours[case] - theirs[case] for case in sorted(common)])
         unseen = 1.0 if n_population is None else max(1 - len(common) / n_population, 0.0)
         half = Z_90 * math.sqrt(float(differences.var(ddof=1)) / len(common) * unseen)
-    return Interval(mean=mean, low=mean - half, high=mean + half)
+    low, high = -baseline.score.high, 1.0 - baseline.score.low  # as far as a score can go
+    return Interval(mean=mean, low=max(mean - half, low), high=min(mean + half, high))
 
 
 def _front(problem: SearchProblem, estimates: Sequence[ArmEstimate]) -> tuple[ArmEstimate, ...]:

@@ -28,5 +28,6 @@ def paired_change(evidence: Evidence, belief: Belief, arm: int, baseline: int) -
         squares = float(((left - right - (left - right).mean()) ** 2).sum())
         ratio = (_FREEDOM * independent + squares) / (_FREEDOM + n - 1) / max(independent, 1e-12)
         variance *= min(ratio, 1.0)
-    half = Z90 * float(np.sqrt(variance))
-    return Interval(mean=mean, low=mean - half, high=mean + half)
+    half, its_half = Z90 * float(np.sqrt(variance)), Z90 * float(np.sqrt(its_variance))
+    low, high = -min(reference + its_half, 1.0), 1.0 - max(reference - its_half, 0.0)  # as far as a score can go
+    return Interval(mean=mean, low=max(mean - half, low), high=min(mean + half, high))

@@ -1,11 +1,13 @@
 """The recommended configuration beside the baseline, metric by metric, on the cases both ran."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, Direction, Interval
-from convergence_cluster.reports.intervals import mean_interval
+from convergence_cluster.reports.intervals import bounded, mean_interval
+from convergence_cluster.reports.ranges import possible
 from convergence_cluster.reports.records import MetricDefinition, ScoredCall, StudyReport
 from convergence_cluster.reports.tally import COST, LATENCY, Tally, measured
 from convergence_cluster.reports.wording import excludes_zero, finite, percent, quantity, signed
@@ -81,15 +83,32 @@ def _contrast(report: StudyReport, counts: Tally, index: int, arms: tuple[ArmEst
     ours = _means(counts, best.arm, metric.name)
     theirs = {} if baseline is None else _means(counts, baseline.arm, metric.name)
     common = sorted(ours.keys() & theirs.keys())
+    limits = possible(metric, counts.seen.get(metric.name))
+    usual = None if baseline is None else _bounded(estimate(baseline, index) or _mean(report, theirs), limits)
     return Contrast(
         name=metric.name,
         unit=metric.unit,
         direction=metric.direction,
-        best=estimate(best, index) or _mean(report, ours),
-        baseline=None if baseline is None else estimate(baseline, index) or _mean(report, theirs),
-        change=_mean(report, {case: ours[case] - theirs[case] for case in common}),
+        best=_bounded(estimate(best, index) or _mean(report, ours), limits),
+        baseline=usual,
+        change=_bounded(
+            _mean(report, {case: ours[case] - theirs[case] for case in common}),
+            _span(limits, usual, _mean(report, {case: theirs[case] for case in common})),
+        ),
         n_common=len(common),
     )
+
+
+def _bounded(interval: Interval | None, limits: tuple[float, float]) -> Interval | None:
+    return None if interval is None else bounded(interval, *limits)
+
+
+def _span(limits: tuple[float, float], usual: Interval | None, common: Interval | None) -> tuple[float, float]:
+    """Return how far a metric can change from the baseline's, which is known in all and on the common cases."""
+    if usual is None or common is None:
+        return -math.inf, math.inf
+    low, high = limits
+    return low - max(usual.high, common.mean), high - min(usual.low, common.mean)
 
 
 def estimate(arm: ArmEstimate, index: int) -> Interval | None:

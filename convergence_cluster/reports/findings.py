@@ -127,4 +127,6 @@ def holdout(report: StudyReport) -> str | None:
 
 
 def _against(change: Interval, baseline: Interval | None) -> str:
+    if finite(change.low) is None:
+        return f"{verdict(change, None)} against the baseline"
     return f"{verdict(change, None if baseline is None else baseline.mean, decimals=3)} vs baseline"

@@ -44,3 +44,12 @@ def mean_interval(values: Sequence[float], weights: Sequence[float] | None = Non
     error = math.sqrt(squares * len(values) / (len(values) - 1)) / total
     reach = student_quantile(len(values) - 1) * error
     return Interval(mean=mean, low=mean - reach, high=mean + reach)
+
+
+def bounded(interval: Interval, low: float, high: float) -> Interval:
+    """Return the interval cut to what its quantity can be; unknown ends stay, and the mean is inside."""
+    return Interval(
+        mean=interval.mean,
+        low=min(max(interval.low, low), interval.mean) if math.isfinite(interval.low) else interval.low,
+        high=max(min(interval.high, high), interval.mean) if math.isfinite(interval.high) else interval.high,
+    )

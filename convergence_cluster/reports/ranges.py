@@ -1,9 +1,27 @@
-"""Values of metrics that were outside of what a metric may be."""
+"""What a metric's mean can be, and values that were outside of what a metric may be."""
 
+import math
 from collections.abc import Iterable
 
 from convergence_cluster.domain.calls import CallOutcome
+from convergence_cluster.domain.search import Direction
+from convergence_cluster.reports.records import MetricDefinition
 from convergence_cluster.reports.wording import counted
+
+
+def possible(metric: MetricDefinition, seen: tuple[float, float] | None) -> tuple[float, float]:
+    """Return between what the mean of a metric lies; `seen` are the smallest and the largest value of any call.
+
+    Times, money and counts have no upper end. A share lies between 0 and 1; any other metric, whose scale nobody knows,
+    between the values seen.
+    """
+    if seen is None:
+        return -math.inf, math.inf
+    low, high = seen
+    if metric.unit:
+        return min(low, 0.0), math.inf
+    is_share = metric.direction is Direction.MAXIMIZE and low >= 0 and high <= 1
+    return (0.0, 1.0) if is_share else (low, high)
 
 
 def out_of_range(outcomes: Iterable[CallOutcome]) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from math import inf
 
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Direction, Interval
 from convergence_cluster.reports.charts import Axis, Chart, Frame, axis, legend
 from convergence_cluster.reports.contrast import estimate
-from convergence_cluster.reports.intervals import mean_interval
+from convergence_cluster.reports.intervals import bounded, mean_interval
 from convergence_cluster.reports.markup import EMPTY, Markup, joined
 from convergence_cluster.reports.records import MetricDefinition, StudyReport
 from convergence_cluster.reports.tally import COST, Tally, measured
@@ -105,7 +106,8 @@ def front_of(points: Sequence[tuple[ArmId, float, float]], x: Direction, y: Dire
 
 def _cost(counts: Tally, arm: ArmId) -> Interval | None:
     calls = (call for call in counts.arm(arm).calls if call.score is not None)
-    return mean_interval([cost for cost in (measured(call).get(COST) for call in calls) if cost is not None])
+    found = mean_interval([cost for cost in (measured(call).get(COST) for call in calls) if cost is not None])
+    return None if found is None else bounded(found, 0.0, inf)
 
 
 def _scatter(report: StudyReport, *, name: str, title: str, x: _Side, y: _Side) -> tuple[Chart, ...]:

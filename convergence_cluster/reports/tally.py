@@ -55,6 +55,8 @@ class Tally:
     reasons: tuple[tuple[OutcomeKind, str, int], ...]
     """Kind, error and number of calls without a score, most frequent first."""
     n_attempts: int
+    seen: Mapping[str, tuple[float, float]]
+    """The smallest and the largest value of every metric, over all scored calls."""
 
     def arm(self, arm: ArmId) -> ArmTally:
         """Return an arm's sums; empty ones where it was never called."""
@@ -78,13 +80,14 @@ def tally(report: StudyReport) -> Tally:
     reasons: Counter[tuple[OutcomeKind, str]] = Counter()
     kinds: Counter[OutcomeKind] = Counter()
     unscored: Counter[OutcomeKind] = Counter()
+    seen: dict[str, tuple[float, float]] = {}
     for call in report.calls:
         outcome = call.outcome
         kinds[outcome.kind] += 1
         found = arms.get(outcome.call.arm)
         if found is None:
             found = arms[outcome.call.arm] = ArmTally(first_block=call.block)
-        _count(found, call)
+        _count(found, call, seen)
         unscored[outcome.kind] += call.score is None
         if call.score is None:
             reasons[outcome.kind, outcome.error or "(no reason given)"] += 1
@@ -94,10 +97,11 @@ def tally(report: StudyReport) -> Tally:
         unscored=unscored,
         reasons=tuple((kind, error, n) for (kind, error), n in reasons.most_common()),
         n_attempts=sum(call.outcome.n_attempts for call in report.calls),
+        seen=seen,
     )
 
 
-def _count(found: ArmTally, call: ScoredCall) -> None:
+def _count(found: ArmTally, call: ScoredCall, seen: dict[str, tuple[float, float]]) -> None:
     outcome = call.outcome
     found.calls.append(call)
     found.last_finished_at_s = max(found.last_finished_at_s, outcome.finished_at_s)
@@ -108,3 +112,5 @@ def _count(found: ArmTally, call: ScoredCall) -> None:
     for name, value in measured(call).items():
         found.sums[name] = found.sums.get(name, 0.0) + value
         found.counts[name] = found.counts.get(name, 0) + 1
+        low, high = seen.get(name, (value, value))
+        seen[name] = min(low, value), max(high, value)

@@ -98,9 +98,11 @@ def percent(value: float) -> str:
 
 
 def score_interval(interval: Interval | None) -> str:
-    """Return `0.912 (0.897 to 0.926)`."""
+    """Return `0.912 (0.897 to 0.926)`; one figure where the ends are unknown."""
     if interval is None:
         return UNKNOWN
+    if finite(interval.low) is None or finite(interval.high) is None:
+        return score(interval.mean)
     return f"{score(interval.mean)} ({score(interval.low)} to {score(interval.high)})"
 
 

@@ -159,3 +159,15 @@ def test_moments_are_those_of_all_that_was_told() -> None:
     assert of_score.mean == pytest.approx(0.5)
     assert of_score.squares == pytest.approx(0.26)
     assert [moments.mean for moments in of_metrics] == pytest.approx([0.5, 0.5])
+
+
+def test_no_interval_holds_what_a_score_or_a_metric_cannot_be() -> None:
+    arms = [tally(0, [0.1, 0.0]), tally(1, [1.0, 0.9]), tally(2, [0.0, 1.0]), tally(3, [1.0])]
+
+    found = answer(problem(), arms, full=True)
+
+    assert all(0.0 <= arm.score.low <= arm.score.high <= 1.0 for arm in found.arms)
+    assert all(0.0 <= arm.objectives[0].low <= arm.objectives[0].high <= 1.0 for arm in found.arms)
+    assert found.baseline is not None
+    assert found.change is not None
+    assert found.change.high <= 1.0 - found.baseline.score.low

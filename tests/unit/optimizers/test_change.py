@@ -59,3 +59,13 @@ def test_the_interval_is_narrower_where_the_cases_are_hard_for_both() -> None:
     apart, alike = (paired_change(_evidence(noise), BELIEF, 1, 0) for noise in (0.3, 0.01))
 
     assert alike.high - alike.low < 0.6 * (apart.high - apart.low)
+
+
+def test_a_score_cannot_rise_further_than_from_the_lowest_that_the_baseline_may_have() -> None:
+    unknown = replace(BELIEF, variances=np.array([0.04, 0.25]), means=np.array([0.5, 0.9]))
+
+    change = paired_change(_evidence(0.3), unknown, 1, 0)
+
+    mean, variance = unknown.reported(0, 1)
+    assert change.high == pytest.approx(1.0 - (mean - 1.644854 * variance**0.5))
+    assert change.low <= change.mean <= change.high

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import Direction
+from convergence_cluster.domain.search import ArmEstimate, Direction
 from convergence_cluster.reports.contrast import contrasts
 from convergence_cluster.reports.losses import losses, rivals
 from convergence_cluster.reports.records import StudyReport
@@ -99,6 +99,37 @@ def test_a_study_without_an_answer_loses_nothing() -> None:
     report = empty_report()
 
     assert (losses(report, tally(report)), contrasts(report, tally(report))) == ((), ())
+
+
+def test_no_interval_holds_what_a_metric_cannot_be() -> None:
+    report = make_report()
+    values = {(1, 0): (0.2, 5.0), (1, 1): (1.0, 300.0), (0, 0): (0.0, 6.0), (0, 1): (0.1, 400.0)}
+    calls = tuple(
+        replace(c, outcome=replace(c.outcome, metrics={"quality": values[key][0], "latency_ms": values[key][1]}))
+        for c in report.calls
+        if (key := (int(c.outcome.call.arm), c.outcome.call.case)) in values
+    )
+
+    def blind(arm: ArmEstimate | None) -> ArmEstimate | None:
+        return arm and replace(arm, objectives=())
+
+    answer = report.recommendation
+    answer = replace(answer, best=blind(answer.best), baseline=blind(answer.baseline))
+    report = replace(report, calls=calls, recommendation=answer)
+
+    found = {c.name: c for c in contrasts(report, tally(report))}
+
+    quality, latency = found["quality"], found["latency_ms"]
+    assert quality.best is not None
+    assert quality.baseline is not None
+    assert quality.change is not None
+    assert (quality.best.low, quality.best.high) == (0.0, 1.0)
+    assert quality.change.high == pytest.approx(1.0 - quality.baseline.low)
+    assert latency.best is not None
+    assert latency.change is not None
+    assert latency.baseline is not None
+    assert latency.best.low == latency.baseline.low == 0.0
+    assert latency.change.low >= -latency.baseline.high
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from convergence_cluster.reports.intervals import mean_interval, student_quantile
+from convergence_cluster.domain.search import Interval
+from convergence_cluster.reports.intervals import bounded, mean_interval, student_quantile
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,14 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = [i.low <= 3.0 <= i.high for i in (mean_interval(list(map(float, row))) for row in draws) if i is not None]
 
     assert np.mean(held) == pytest.approx(0.9, abs=0.02)
+
+
+def test_an_interval_is_cut_to_what_can_be_and_keeps_its_mean() -> None:
+    assert bounded(Interval(mean=0.9, low=-0.1, high=1.1), 0.0, 1.0) == Interval(mean=0.9, low=0.0, high=1.0)
+    assert bounded(Interval(mean=1.2, low=1.1, high=1.3), 0.0, 1.0) == Interval(mean=1.2, low=1.1, high=1.2)
+
+
+def test_an_end_that_is_unknown_stays_unknown() -> None:
+    unknown = Interval(mean=0.9, low=-math.inf, high=math.inf)
+
+    assert bounded(unknown, 0.0, 1.0) == unknown

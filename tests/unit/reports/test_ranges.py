@@ -1,8 +1,14 @@
-"""Values outside of their range."""
+"""What a metric can be, and values outside of it."""
+
+import math
+
+import pytest
 
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, StudyId
-from convergence_cluster.reports.ranges import out_of_range
+from convergence_cluster.domain.search import Direction
+from convergence_cluster.reports.ranges import out_of_range, possible
+from convergence_cluster.reports.records import MetricDefinition
 
 
 def outcome(case: int, **clamped: float) -> CallOutcome:
@@ -22,3 +28,20 @@ def test_a_metric_with_values_outside_is_named_with_one_and_the_cure() -> None:
 
 def test_without_any_there_is_nothing_to_say() -> None:
     assert out_of_range([outcome(0)]) == ()
+
+
+@pytest.mark.parametrize(
+    ("unit", "direction", "seen", "limits"),
+    [
+        ("", Direction.MAXIMIZE, (0.2, 0.9), (0.0, 1.0)),
+        ("", Direction.MAXIMIZE, (0.2, 40.0), (0.2, 40.0)),
+        ("", Direction.MINIMIZE, (0.0, 7.0), (0.0, 7.0)),
+        ("ms", Direction.MINIMIZE, (20.0, 90.0), (0.0, math.inf)),
+        ("usd", Direction.MAXIMIZE, (-3.0, 9.0), (-3.0, math.inf)),
+        ("", Direction.MAXIMIZE, None, (-math.inf, math.inf)),
+    ],
+)
+def test_a_mean_is_bounded_by_what_the_metric_is_and_by_what_was_seen(
+    unit: str, direction: Direction, seen: tuple[float, float] | None, limits: tuple[float, float]
+) -> None:
+    assert possible(MetricDefinition(name="m", weight=1.0, direction=direction, unit=unit), seen) == limits
