@@ -20,9 +20,11 @@ from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.response_rule import fault_in_body
 from convergence_cluster.providers.streams import first_piece_s, is_stream
 from convergence_cluster.providers.templates import Render, compile_json, compile_text, scope_of
+from convergence_cluster.providers.usage import MisreportError
 
 MODEL_IN_URL = "{model}"
 _TEXT_KEYS = ("prompt", "question", "input", "text", "query")
+_METERED = ("usage", "usageMetadata")
 _FILTERED = "content_filter"
 _INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])([A-Z])")
 
@@ -188,7 +190,14 @@ class ChatProvider:
         fields = body if isinstance(body, Mapping) else {}
         if fields.get("error"):
             raise fault_in_body(reply, body, request, now_s, aliases=aliases)
-        written = self._wire.read(fields, reply)
+        try:
+            return self._answer(reply, body, self._wire.read(fields, reply))
+        except MisreportError as error:
+            plain = {key: value for key, value in fields.items() if key not in _METERED}
+            answer = self._answer(reply, body, self._wire.read(plain, reply))
+            raise PermanentError(f"{reply.where}: {error}", answer=answer) from None
+
+    def _answer(self, reply: Reply, body: Json, written: Written) -> Answer:
         return Answer(
             text=written.text,
             result=written.text if self._result is None else self._result(body),

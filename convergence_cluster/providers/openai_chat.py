@@ -14,7 +14,7 @@ from convergence_cluster.providers.chat import ChatFormat, Written, text_of_cont
 from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
 from convergence_cluster.providers.streams import assemble_chat, speaks_chat
-from convergence_cluster.providers.usage import amount, read_finish, read_usage
+from convergence_cluster.providers.usage import read_finish, read_usage, sensible_cost, units
 
 
 def _write(body: dict[str, Json], messages: Sequence[Json]) -> Mapping[str, Json]:
@@ -58,11 +58,11 @@ def _read_choice(choice: Mapping[str, Json], reply: Reply) -> tuple[str, Finish]
 
 def _reported_cost(usage: Json) -> float | None:
     """Return OpenRouter's `usage.cost` in USD; with the user's own upstream key, that key's cost comes on top."""
-    if not isinstance(usage, Mapping) or (cost := amount(usage.get("cost"))) is None:
+    if not isinstance(usage, Mapping) or (cost := units(usage.get("cost"))) is None:
         return None
     details = usage.get("cost_details")
-    upstream = amount(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
-    return cost + (upstream or 0.0) if usage.get("is_byok") else cost
+    upstream = units(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    return sensible_cost(cost + (upstream or 0.0) if usage.get("is_byok") else cost)
 
 
 _AS_MAX_TOKENS = {"max_completion_tokens": ("max_tokens",)}

@@ -10,7 +10,7 @@ from convergence_cluster.providers.faults import fault, message_of, status_in
 from convergence_cluster.providers.paths import compile_path
 from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
-from convergence_cluster.providers.usage import amount, count, read_finish, read_usage
+from convergence_cluster.providers.usage import MisreportError, count, read_finish, read_usage, sensible_cost, units
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,33 +64,52 @@ class ResponseReader:
         """Return the answer in our words; `documents` are the bodies of a job's other answers.
 
         Raises:
-            PermanentError: it says that it is an error, or lacks the result; what it cost is booked all the same.
+            PermanentError: it says that it is an error, lacks the result, or reports what no answer can have taken;
+                what it cost is booked all the same, as far as that can be told.
             ConvergenceError: as `faults.fault`, where it names the status of an error.
         """
         body = self._decode(reply)
-        answer = self.answer(reply, body, documents)
+        answer, misreport = self._answer(reply, body, documents or {})
         self._check(reply, body, request, now_s, answer)
         if self._result is not None and answer.result is None:
             keys = sorted(body)[:10] if isinstance(body, Mapping) else type(body).__name__
             message = f"{reply.where}: no result at {self._rule.result!r}; the answer has {keys}"
             raise PermanentError(message, answer=answer)
+        if misreport is not None:
+            raise PermanentError(f"{reply.where}: {misreport}", answer=answer)
         return answer
 
     def answer(self, reply: Reply, body: Json, documents: Mapping[str, Json] | None = None) -> Answer:
-        """Return what a body says, whether or not it is a success."""
+        """Return what a body says, whether or not it is a success; tokens and costs that cannot be are left out."""
+        answer, _ = self._answer(reply, body, documents or {})
+        return answer
+
+    def _answer(self, reply: Reply, body: Json, documents: Mapping[str, Json]) -> tuple[Answer, MisreportError | None]:
+        """Return the answer without what it cannot have taken, and what that is."""
+        misreport: MisreportError | None = None
+        usage, cost_usd = None, None
+        try:
+            usage = self._read_usage(body)
+        except MisreportError as error:
+            misreport = error
+        try:
+            cost_usd = self._read_cost(body, documents)
+        except MisreportError as error:
+            misreport = error
         result = body if self._result is None else self._result(body)
         model = None if self._model is None or not isinstance(body, Mapping) else self._model(body)
-        return Answer(
+        answer = Answer(
             text=result if isinstance(result, str) else to_bytes(result).decode(),
             result=result,
             raw=body,
             status=reply.status,
             finish=Finish.STOP if self._finish is None else read_finish(self._finish(body)),
-            usage=self._read_usage(body),
+            usage=usage,
             model=model if isinstance(model, str) else None,
-            cost_usd=self._read_cost(body, documents or {}),
+            cost_usd=cost_usd,
             latency_s=reply.latency_s,
         )
+        return answer, misreport
 
     def _decode(self, reply: Reply) -> Json:
         is_text = self._result is None and "json" not in reply.headers.get("content-type", "")
@@ -118,12 +137,13 @@ class ResponseReader:
         total_usd, n_found = 0.0, 0
         for read, term in self._costs:
             value = None if read is None else read(body if term.step is None else documents.get(term.step))
-            number = amount(value)
+            number = units(value)
             if number is None and (term.is_required or value is not None):
                 return None
             n_found += number is not None
             total_usd += (number or 0.0) * term.usd_per_unit
-        return total_usd if n_found or (self._costs and not any(term.is_required for _, term in self._costs)) else None
+        is_known = n_found or (self._costs and not any(term.is_required for _, term in self._costs))
+        return sensible_cost(total_usd) if is_known else None
 
 
 def fault_in_body(

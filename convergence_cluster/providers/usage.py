@@ -2,9 +2,18 @@
 
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final
 
 from convergence_cluster.domain.calls import Finish, Usage
+from convergence_cluster.domain.errors import PermanentError
 from convergence_cluster.domain.identity import Json
+
+MAX_TOKENS: Final = 10**9
+MAX_COST_USD: Final = 1e6
+"""Of one answer; what reports more is broken, and nothing may be booked by its word."""
+
+_SHOWN_CHARS: Final = 24
 
 _FINISHES: Mapping[str, Finish] = {
     **dict.fromkeys(
@@ -29,6 +38,10 @@ _FINISHES: Mapping[str, Finish] = {
         Finish.REFUSAL,
     ),
 }
+
+
+class MisreportError(PermanentError):
+    """The answer reports tokens or a cost that no answer can have; correct the path, or ask the API's provider."""
 
 
 def read_finish(reason: Json) -> Finish:
@@ -89,8 +102,50 @@ def amount(value: Json) -> float | None:
 
 
 def count(value: Json) -> int:
-    """Return a count of tokens; 0 where a provider writes null, a text or a negative number."""
-    return int(amount(value) or 0.0)
+    """Return a count of tokens; 0 where a provider writes null or a text.
+
+    Raises:
+        MisreportError: a number below 0 or above `MAX_TOKENS`, or none that is finite.
+    """
+    if not _is_number(value):
+        return 0
+    if not 0 <= value <= MAX_TOKENS:
+        raise MisreportError(f"the answer reports {_shown(value)} tokens; expected from 0 to {MAX_TOKENS:,}")
+    return int(value)
+
+
+def units(value: Json) -> float | None:
+    """Return what an answer counts towards its cost, or None where it is no number.
+
+    Raises:
+        MisreportError: a number below 0, or none that is finite.
+    """
+    if not _is_number(value):
+        return None
+    number = amount(value)
+    if number is None:
+        raise MisreportError(f"the answer reports a cost of {_shown(value)}; expected a number of at least 0")
+    return number
+
+
+def sensible_cost(usd: float) -> float:
+    """Return the cost of one answer as it is.
+
+    Raises:
+        MisreportError: it is above `MAX_COST_USD`.
+    """
+    if not usd <= MAX_COST_USD:
+        raise MisreportError(f"the answer reports a cost of {_shown(usd)} USD; expected at most {MAX_COST_USD:,.0f}")
+    return usd
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shown(value: float) -> str:
+    text = str(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{Decimal(value):.3e}"
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:

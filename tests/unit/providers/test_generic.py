@@ -192,6 +192,34 @@ def test_a_cost_with_a_missing_term_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"usd": 1e308}, "POST host/path: the answer reports a cost of 1e+308 USD; expected at most 1,000,000"),
+        ({"usd": 10**400}, "the answer reports a cost of 1.000e+400; expected a number of at least 0"),
+        ({"usd": -1}, "the answer reports a cost of -1; expected a number of at least 0"),
+        ({"usd": float("nan")}, "the answer reports a cost of nan; expected a number of at least 0"),
+        ({"usd": 1, "usage": {"input_tokens": 10**30}}, "reports 1.000e+30 tokens; expected from 0 to 1,000,000,000"),
+        ({"usd": 1, "usage": {"input_tokens": 1, "output_tokens": -5}}, "the answer reports -5 tokens"),
+    ],
+)
+def test_what_no_answer_can_cost_makes_it_malformed_and_is_not_booked(body: Any, expected: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        read(body | {"out": "hi"}, ResponseRule(result="out", cost=(CostTerm(path="usd"),)))
+
+    assert expected in str(caught.value)
+    assert caught.value.answer is not None
+    assert (caught.value.answer.text, caught.value.answer.usage) == ("hi", None)
+    assert caught.value.answer.cost_usd in {None, 1.0}
+
+
+def test_a_sum_of_costs_that_no_answer_can_have_is_malformed() -> None:
+    terms = (CostTerm(path="a", usd_per_unit=1e300), CostTerm(path="b"))
+
+    with pytest.raises(PermanentError, match="reports a cost of inf USD"):
+        read({"a": 1e300, "b": 1}, ResponseRule(cost=terms))
+
+
+@pytest.mark.parametrize(
     ("body", "rule"),
     [
         ({"error": "out of paper"}, ResponseRule(error="error")),

@@ -211,3 +211,21 @@ def test_an_error_as_finish_reason_is_worth_another_attempt() -> None:
 )
 def test_the_cost_that_openrouter_reports_is_taken(usage: Any, expected: float | None) -> None:
     assert answered(ANSWER | {"usage": usage}).cost_usd == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 10**400, "completion_tokens": 1}, "reports 1.000e+400 tokens; expected from 0 to 1,000,000"),
+        ({"prompt_tokens": 1, "completion_tokens": float("inf")}, "the answer reports inf tokens"),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": -0.5}, "the answer reports a cost of -0.5"),
+        ({"prompt_tokens": 1, "completion_tokens": 1, "cost": 1e9}, "the answer reports a cost of 1000000000.0 USD"),
+    ],
+)
+def test_tokens_and_costs_that_no_answer_can_have_make_it_malformed(usage: Any, expected: str) -> None:
+    with pytest.raises(PermanentError) as caught:
+        answered(ANSWER | {"usage": usage})
+
+    assert expected in str(caught.value)
+    assert caught.value.answer is not None
+    assert (caught.value.answer.text, caught.value.answer.usage, caught.value.answer.cost_usd) == ("hi", None, None)
