@@ -14,7 +14,7 @@ from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.spec.section import (
     IGNORED,
     Count,
-    NonNegative,
+    Money,
     Positive,
     Section,
     Text,
@@ -102,15 +102,15 @@ class Rate(Section):
 class Price(Section):
     """What a model costs."""
 
-    input_per_million_usd: NonNegative | None = None
+    input_per_million_usd: Money | None = None
     """USD for a million input tokens."""
-    output_per_million_usd: NonNegative | None = None
+    output_per_million_usd: Money | None = None
     """USD for a million output tokens."""
-    cached_per_million_usd: NonNegative | None = None
+    cached_per_million_usd: Money | None = None
     """USD for a million input tokens read from a cache. Default: as other input."""
-    cache_write_per_million_usd: NonNegative | None = None
+    cache_write_per_million_usd: Money | None = None
     """USD for a million input tokens written to a cache. Default: as other input."""
-    per_call_usd: NonNegative | None = None
+    per_call_usd: Money | None = None
     """USD for each call, added to the tokens."""
 
     @model_validator(mode="after")

@@ -4,7 +4,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from convergence_cluster.spec.section import IGNORED, Count, NonNegative, NonNegativeCount, Positive, Section, Share, at
+from convergence_cluster.spec.section import (
+    IGNORED,
+    Count,
+    Money,
+    NonNegative,
+    NonNegativeCount,
+    Positive,
+    Section,
+    Share,
+    at,
+)
 
 _REPEATS = 25
 
@@ -123,11 +133,11 @@ class OptimizationSection(Section):
 class Budget(Section):
     """Hard limits. Nothing is sent that could go beyond them."""
 
-    usd: Positive | None = None
+    usd: Annotated[Money, Field(gt=0)] | None = None
     """Most USD. Needs a price for every model, or `usd_per_call`."""
     calls: Count | None = None
     """Most calls. Default: generations x population_size x cases."""
     minutes: Positive | None = None
     """Most minutes."""
-    usd_per_call: NonNegative | None = None
+    usd_per_call: Money | None = None
     """Set aside for each call to an API without a known price; what an answer reports takes its place."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
-from convergence_cluster.spec.section import JmesPath, NonNegative, Section, at
+from convergence_cluster.spec.section import JmesPath, Money, Section, at
 
 
 def _cost_paths(value: Any) -> Any:
@@ -19,9 +19,9 @@ class CostPath(Section):
 
     path: JmesPath
     """JMESPath to a number."""
-    per_unit: NonNegative | None = None
+    per_unit: Money | None = None
     """USD for each unit."""
-    per_million: NonNegative | None = None
+    per_million: Money | None = None
     """USD for a million units. Without either, the number is USD."""
 
     required: bool = True

@@ -89,6 +89,9 @@ JmesPath = Annotated[str, AfterValidator(_jmespath)]
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0)]
 NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0)]
+MAX_USD: Final = 1e9
+Money = Annotated[float, BeforeValidator(_number), Field(ge=0, le=MAX_USD)]
+"""USD; more is a slip, and sums of it could not be kept exactly."""
 Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 NonNegativeCount = Annotated[int, BeforeValidator(_number), Field(ge=0)]

@@ -368,6 +368,16 @@ def message_of(load: Loads, text: str) -> str:
             "13: budget.usd: 0: expected a number above 0",
         ),
         (
+            "optimization:",
+            "budget: {usd: 1e300}\noptimization:",
+            "13: budget.usd: 1e+300: expected a number of at most 1e+09",
+        ),
+        (
+            "auth: {type: none}",
+            "prices: {per_call_usd: 1e308}",
+            "4: api.prices.*.per_call_usd: 1e+308: expected a number of at most 1e+09",
+        ),
+        (
             "evolution: {population_size: 20}",
             "execution: {deterministic: true, max_repeats: 2}",
             "14: optimization.execution.max_repeats: 2: expected 1 for a deterministic API",
