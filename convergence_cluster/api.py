@@ -32,6 +32,9 @@ class StudyResult:
     """None: no configuration could be run."""
     score: Interval | None
     """Posterior mean of the score with its 90 % interval."""
+    is_feasible: bool | None
+    """Whether the best configuration keeps the study's constraints; where none does, the one that breaks them least is
+    the best. None: no configuration could be run."""
     change: Interval | None
     """Score of the best less that of the baseline; None without a measured baseline."""
     p_within: float
@@ -80,6 +83,7 @@ def optimize(
     return StudyResult(
         best_config=answer.best.configuration if answer.best else None,
         score=answer.best.score if answer.best else None,
+        is_feasible=answer.best.is_feasible if answer.best else None,
         change=answer.change,
         p_within=answer.p_within,
         tied=answer.tied,

@@ -13,6 +13,7 @@ from convergence_cluster.bootstrap.confirming import holdout_result
 from convergence_cluster.domain.calls import CallOutcome
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.search import Direction, StopReason
+from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.documents import documents
 from convergence_cluster.reports.exporting import ExportFormat, export
 from convergence_cluster.reports.ranges import out_of_range
@@ -91,7 +92,9 @@ def write_report(report: StudyReport, study: LoadedStudy, *, folder: Path | None
     best = report.recommendation.best
     exported = output.export_best_config
     if exported is not None and exported.enabled and best is not None:
-        text = export(best.configuration, ExportFormat(exported.format), source=f"best of study {report.study}")
+        broken = breach_words(report)
+        source = f"best of study {report.study}" + (f"; {BROKEN}: {broken}" if broken else "")
+        text = export(best.configuration, ExportFormat(exported.format), source=source)
         files[Path(exported.output_path)] = text.encode()
     try:
         for path, content in files.items():
@@ -118,8 +121,10 @@ def _metrics(assembly: Assembly, study: LoadedStudy) -> tuple[MetricDefinition, 
             direction=metric.direction,
             unit=next((unit for ending, unit in _UNITS.items() if metric.name.endswith(ending)), ""),
             scale=scales[metric.name] if metric.direction is Direction.MINIMIZE else None,
+            low=objective.low,
+            high=objective.high,
         )
-        for metric in study.metrics
+        for metric, objective in zip(study.metrics, study.objectives, strict=True)
     )
 
 

@@ -22,6 +22,7 @@ from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import StopReason
 from convergence_cluster.machine.control import BROKER, found_environment, place_in
+from convergence_cluster.reports.constraints import breach_facts
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.summary import last_lines
 from convergence_cluster.settings import Settings, read_settings
@@ -161,6 +162,8 @@ def answer_facts(report: StudyReport, paths: list[Path]) -> Json:
         "study": report.study,
         "stop_reason": report.stop_reason and report.stop_reason.value,
         "best_config": best and dict(best.configuration),
+        "is_feasible": best and best.is_feasible,
+        "constraints_broken": breach_facts(report),
         "score": best and {"mean": best.score.mean, "low": best.score.low, "high": best.score.high},
         "change": answer.change and {"mean": answer.change.mean, "low": answer.change.low, "high": answer.change.high},
         "p_within": answer.p_within,

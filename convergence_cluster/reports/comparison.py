@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from convergence_cluster.domain.identity import Json, canonical_json
 from convergence_cluster.domain.search import ArmEstimate, Interval
+from convergence_cluster.reports.constraints import breach_words
 from convergence_cluster.reports.contrast import Contrast, contrasts, verdict
 from convergence_cluster.reports.findings import how_sure, stopping
 from convergence_cluster.reports.records import StudyReport
@@ -48,6 +49,8 @@ class Comparison:
     """Name and both values of each parameter on which the answers differ; None: not part of that answer."""
     obstacles: tuple[str, ...]
     """Why figures may not be compared at face value; empty where they may."""
+    breaches: tuple[str, ...]
+    """Which answers break the constraints of their own study."""
 
 
 def compare(first: StudyReport, second: StudyReport) -> Comparison:
@@ -63,6 +66,11 @@ def compare(first: StudyReport, second: StudyReport) -> Comparison:
         figures=(score, *(_metric(ours[name], theirs[name]) for name in shared)),
         parameters=_parameters(*best),
         obstacles=tuple(_obstacles(first, second)),
+        breaches=tuple(
+            f"the answer of study {label} breaks its constraints: {words}"
+            for label, words in (("A", breach_words(first)), ("B", breach_words(second)))
+            if words is not None
+        ),
     )
 
 
@@ -70,7 +78,7 @@ def comparison_lines(comparison: Comparison) -> tuple[str, ...]:
     """Return the comparison as plain lines, without any markup."""
     first, second = comparison.first, comparison.second
     lines = [f"A  {_title(first)}", f"B  {_title(second)}", ""]
-    lines += [f"Careful: {printable(words)}" for words in comparison.obstacles]
+    lines += [f"Careful: {printable(words)}" for words in (*comparison.obstacles, *comparison.breaches)]
     for row in comparison.figures:
         values = f"A {_value(row, row.first)}   B {_value(row, row.second)}"
         reference = None if row.first is None else row.first.mean
@@ -94,6 +102,7 @@ def comparison_json(comparison: Comparison) -> Json:
         "studies": [comparison.first.study, comparison.second.study],
         "comparable": not comparison.obstacles,
         "obstacles": list(comparison.obstacles),
+        "breaches": list(comparison.breaches),
         "figures": [
             {
                 "name": row.name,

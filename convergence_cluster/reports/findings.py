@@ -2,6 +2,7 @@
 
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.search import Interval
+from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.contrast import verdict
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.tally import Tally
@@ -20,11 +21,20 @@ from convergence_cluster.reports.wording import (
 
 
 def headline(report: StudyReport) -> str:
-    """Return whether there is an answer, and why the study ended."""
-    why = stopping(report)
-    if report.recommendation.best is None:
+    """Return whether there is an answer, why the study ended, and a warning where the answer must not be used."""
+    why, best = stopping(report), report.recommendation.best
+    if best is None:
         return f"No answer: no configuration has a score ({why})"
-    return f"Interrupted: the answer so far ({why})" if report.stop_reason is None else f"Optimization complete: {why}"
+    broken = "" if best.is_feasible else f"; {BROKEN}"
+    if report.stop_reason is None:
+        return f"Interrupted: the answer so far ({why}){broken}"
+    return f"Optimization complete: {why}{broken}"
+
+
+def unkept(report: StudyReport) -> str | None:
+    """Return which constraints the answer breaks; None where it keeps all."""
+    words = breach_words(report)
+    return words and f"NOT KEPT, by this or any other configuration so far: {words}"
 
 
 def stopping(report: StudyReport) -> str:

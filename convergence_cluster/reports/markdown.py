@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.contrast import contrasts, difference_text
-from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, score_change, spending
+from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, score_change, spending, unkept
 from convergence_cluster.reports.importance import METHOD, importances
 from convergence_cluster.reports.losses import losses
 from convergence_cluster.reports.records import StudyReport
@@ -51,7 +51,9 @@ def _answer(report: StudyReport) -> list[str]:
         (_code(name), _code(value_text(value)), _code(value_text(usual[name])) if name in usual else "")
         for name, value in best.configuration.items()
     ]
+    broken = unkept(report)
     facts = [
+        *([f"Constraints {broken}."] if broken else []),
         f"Score: {score_interval(best.score)}; {score_change(report)}.",
         f"{how_sure(report)}.",
         f"{gain(report)}.",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from convergence_cluster.reports import listing, sections
 from convergence_cluster.reports.charts import Chart, svg
 from convergence_cluster.reports.contrast import contrasts, difference_text, value_of
-from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, is_baseline_best, spending
+from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, is_baseline_best, spending, unkept
 from convergence_cluster.reports.markup import EMPTY, Markup, tag, trusted
 from convergence_cluster.reports.plots import charts, outcomes
 from convergence_cluster.reports.records import StudyReport, Visualization
@@ -130,8 +130,9 @@ def _change(report: StudyReport) -> Markup:
 def _facts(report: StudyReport) -> Markup:
     if report.recommendation.best is None:
         return EMPTY
-    unseen = holdout(report)
+    unseen, broken = holdout(report), unkept(report)
     facts = [
+        *([tag("strong", f"Constraints {broken}.")] if broken else []),
         f"{how_sure(report)}.",
         f"{gain(report)}.",
         *([f"On cases that the search never saw: {unseen}."] if unseen else []),

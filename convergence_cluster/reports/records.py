@@ -30,6 +30,9 @@ class MetricDefinition:
     """`usd`, `ms`, `s`, `tokens` or empty: a plain number."""
     scale: float | None = None
     """The value of a lower-is-better metric whose utility is 1/2; None: clipped to [0, 1]."""
+    low: float | None = None
+    """The bounds that a configuration's mean must keep: `low` at least, `high` at most."""
+    high: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

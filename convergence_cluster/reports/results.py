@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import ArmEstimate, Interval
+from convergence_cluster.reports.constraints import breach_facts, breach_words
 from convergence_cluster.reports.contrast import contrasts
 from convergence_cluster.reports.records import ScoredCall, StudyReport
 from convergence_cluster.reports.sheets import case_id
@@ -33,8 +34,9 @@ def best_config(report: StudyReport, counts: Tally) -> str:
     best = answer.best
     about = {
         "description": f"The best configuration that the study {report.name!r} found.",
-        "how_to_use": "Send the values under `config` with your API calls. `score_interval` says how well the score is "
-        "known; every configuration under `tied` may be just as good.",
+        "how_to_use": _use(report),
+        "is_feasible": None if best is None else best.is_feasible,
+        "constraints_broken": breach_facts(report),
         "score_achieved": None if best is None else best.score.mean,
         "score_scale": "0 to 1, higher is better: the weighted mean of the metrics' utilities over all test cases",
         "timestamp": moment(report.finished_at_s),
@@ -60,6 +62,16 @@ def best_config(report: StudyReport, counts: Tally) -> str:
     }
     document = {"_README": about, "config": None if best is None else {**best.configuration}}
     return json.dumps(plain(document), indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _use(report: StudyReport) -> str:
+    words = breach_words(report)
+    if words is not None:
+        return f"Do not deploy `config`: it breaks a constraint ({words}), as does every other configuration so far."
+    return (
+        "Send the values under `config` with your API calls. `score_interval` says how well the score is known; every "
+        "configuration under `tied` may be just as good."
+    )
 
 
 def detailed_results(report: StudyReport, counts: Tally) -> str:

@@ -11,6 +11,7 @@ from convergence_cluster.reports.findings import (
     score_change,
     shortfalls,
     spending,
+    unkept,
 )
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.tally import COST, LATENCY, Tally, tally
@@ -37,9 +38,15 @@ def last_lines(report: StudyReport, *, saved_to: str | None = None, is_unicode: 
     rows = [row for row in _rows(report, counts, saved_to) if row[1]]
     width = max(len(label) for label, _ in rows) + 1
     body = [f"{_INDENT}{label + ':':<{width}} {printable(str(words))}" for label, words in rows]
-    sign = "" if not is_unicode else "✅ " if report.recommendation.best else "❌ "
-    lines = [f"{sign}{headline(report)}", *body]
+    lines = [f"{_sign(report) if is_unicode else ''}{headline(report)}", *body]
     return tuple(lines if is_unicode else [line.encode("ascii", "replace").decode() for line in lines])
+
+
+def _sign(report: StudyReport) -> str:
+    best = report.recommendation.best
+    if best is None:
+        return "❌ "
+    return "✅ " if best.is_feasible else "⚠️ "
 
 
 def _rows(report: StudyReport, counts: Tally, saved_to: str | None) -> list[tuple[str, str | None]]:
@@ -48,10 +55,7 @@ def _rows(report: StudyReport, counts: Tally, saved_to: str | None) -> list[tupl
     if answer.best is not None:
         rows += [
             ("Best config", configuration_text(answer.best.configuration)),
-            (
-                "Constraints",
-                None if answer.best.is_feasible else "NOT KEPT, by this or any other configuration so far",
-            ),
+            ("Constraints", unkept(report)),
             ("Score", f"{score_interval(answer.best.score)}; {score_change(report)}"),
             *_metrics(report, counts),
             ("Holdout", holdout(report)),

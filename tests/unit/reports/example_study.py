@@ -156,6 +156,16 @@ def without_prices(report: StudyReport) -> StudyReport:
     )
 
 
+def over_budget(report: StudyReport) -> StudyReport:
+    """Return the study with a bound on the cost that the answer breaks."""
+    best = report.recommendation.best
+    assert best is not None
+    metrics = (*report.metrics[:2], replace(report.metrics[2], high=0.0008))
+    cost = Interval(mean=0.00125, low=0.00125, high=0.00125)
+    broken = replace(best, is_feasible=False, objectives=(*best.objectives[:2], cost))
+    return replace(report, metrics=metrics, recommendation=replace(report.recommendation, best=broken))
+
+
 def reconfigured(report: StudyReport, changes: Mapping[str, Json]) -> StudyReport:
     """Return the study with some values of the recommended configuration replaced everywhere."""
     best = report.recommendation.best
