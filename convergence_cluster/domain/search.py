@@ -202,7 +202,8 @@ class ArmEstimate:
     n_calls: int
     n_cases: int
     p_best: float
-    """Probability of having the highest true mean among all arms opened."""
+    """Probability of having the highest true mean among all arms opened; where the answer keeps the constraints, among
+    those that do."""
     objectives: tuple[Interval, ...] = ()
     """Posterior means of the raw metrics, in the problem's order."""
     is_feasible: bool = True
@@ -223,7 +224,8 @@ class Recommendation:
     front: tuple[ArmEstimate, ...]
     """Arms that no other arm beats in every objective (by posterior mean), feasible first."""
     p_within: float
-    """P(score of `best` >= (1 - within) * the highest score among the arms opened)."""
+    """P(score of `best` >= (1 - within) * the highest score among the arms opened); where the answer keeps the
+    constraints, among those that do."""
     gain_per_100_calls: float
     """Expected rise of the recommended arm's true score from 100 more calls."""
     n_arms: int

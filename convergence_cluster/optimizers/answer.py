@@ -51,12 +51,18 @@ def is_tried(n_cases: NDArray[Any], runs: NDArray[np.bool_], enough: int) -> NDA
     return np.asarray(n_cases >= min(enough, most))
 
 
-def chances(belief: Belief, best: int, within: float, rng: np.random.Generator) -> Chances:
-    """Return the probabilities that matter, among the arms that were called."""
+def chances(
+    belief: Belief, best: int, within: float, rng: np.random.Generator, rivals: NDArray[np.bool_] | None = None
+) -> Chances:
+    """Return the probabilities that matter, among the arms that were called and may be the answer (None: all of them).
+
+    What a normal puts above 1 lies below, as for the stopping rule: no score is higher.
+    """
     top = belief.means + 4 * np.sqrt(belief.variances) >= belief.means[best] - 4 * np.sqrt(belief.variances[best])
-    near = np.flatnonzero(belief.runs & top)
+    near = np.flatnonzero(belief.runs & top if rivals is None else belief.runs & top & rivals)
     n_draws = min(N_DRAWS, max(MAX_NUMBERS // max(len(near), 1), N_DRAWS // 10))
     draws = belief.means[near] + np.sqrt(belief.variances[near]) * rng.standard_normal((n_draws, len(near)))
+    draws = 1.0 - np.abs(1.0 - draws)
     p_best = np.zeros(len(belief.means))
     p_best[near] = np.bincount(draws.argmax(axis=1), minlength=len(near)) / n_draws
     highest = draws.max(axis=1)
@@ -106,8 +112,8 @@ def answer(
             best=None, baseline=None, change=None, tied=(), front=(), p_within=0.0, gain_per_100_calls=0.0,
             n_arms=len(belief.states), n_alive=n_alive, n_calls=n_calls,
         )  # fmt: skip
-    odds = chances(belief, best, within, rng)
     broken = np.nan_to_num(violation(belief.metrics.means, objectives))
+    odds = chances(belief, best, within, rng, None if broken[best] > 0 else broken <= 0)
 
     def estimate(arm: int) -> ArmEstimate:
         return _estimate(belief, arm, best, float(odds.p_best[arm]), is_feasible=bool(broken[arm] <= 0))

@@ -68,9 +68,14 @@ def how_sure(report: StudyReport) -> str:
     answer = report.recommendation
     if answer.best is None:
         return "there is nothing to be sure of"
-    tried = counted(answer.n_arms, "configuration")
+    if not answer.best.is_feasible:
+        return "no configuration tried keeps the constraints; this one breaks them least"
+    tried = f"{counted(answer.n_arms, 'configuration')} tried"
+    n_broken = sum(not arm.is_feasible for arm in report.arms)
+    if n_broken:
+        tried = f"the {answer.n_arms - n_broken:,} of {tried} that keep the constraints"
     share = number(100 * report.within)
-    sure = f"{percent(answer.p_within)} sure that it is within {share} % of the best of {tried} tried"
+    sure = f"{percent(answer.p_within)} sure that it is within {share} % of the best of {tried}"
     if not answer.tied:
         return f"{sure}; no other is tied with it"
     others = "1 other cannot" if len(answer.tied) == 1 else f"{len(answer.tied):,} others cannot"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from convergence_cluster.reports import listing, sections
 from convergence_cluster.reports.charts import Chart, svg
+from convergence_cluster.reports.constraints import breach_words
 from convergence_cluster.reports.contrast import contrasts, difference_text, value_of
 from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, is_baseline_best, spending, unkept
 from convergence_cluster.reports.markup import EMPTY, Markup, tag, trusted
@@ -84,6 +85,7 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
     if answer.best is None:
         return tag("p", "No configuration has a score, so there is no answer. See the calls below for what failed.")
     best = answer.best.score
+    broken = breach_words(report)
     sure = f"P(within {100 * report.within:g} % of the best tried)"
     tiles = [
         _tile("Score", score(best.mean), f"90 % interval {score(best.low)} to {score(best.high)}"),
@@ -93,7 +95,9 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
             for c in contrasts(report, counts)
             if c.name in _LABELS
         ),
-        _tile("How sure", percent(answer.p_within), f"{sure}; {len(answer.tied):,} tied with it"),
+        _tile("How sure", percent(answer.p_within), f"{sure}; {len(answer.tied):,} tied with it")
+        if broken is None
+        else _tile("Constraints", "broken", broken, kind="down"),
         _tile("Spent", UNKNOWN if report.spend.usd is None else usd(report.spend.usd), spending(report)),
     ]
     return tag("div", *tiles, class_="tiles")

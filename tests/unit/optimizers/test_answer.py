@@ -66,6 +66,26 @@ def test_the_probability_of_being_best_is_that_of_two_normals() -> None:
     assert odds.p_within == pytest.approx(expected, abs=0.03)
 
 
+def test_no_rival_is_believed_to_score_more_than_is_possible() -> None:
+    belief = _belief([0.9999, 0.98, 0.98, 0.98], [1e-6, 0.07, 0.07, 0.07])
+
+    odds = chances(belief, 0, 0.01, np.random.default_rng(0))
+
+    assert odds.p_within == 1.0
+
+
+def test_what_breaks_a_bound_is_no_rival_of_what_keeps_it() -> None:
+    belief = _belief([0.6, 0.9, 0.59], [0.001, 0.001, 0.001], metrics=[0.2, 0.8, 0.2])
+    cheap = replace(QUALITY, direction=Direction.MINIMIZE, high=0.5)
+
+    kept, broken = _answered(belief, cheap), _answered(belief, replace(cheap, high=0.1))
+
+    assert kept.best is not None
+    assert (kept.best.arm, kept.best.p_best, kept.p_within) == (0, 1.0, 1.0)
+    assert broken.best is not None
+    assert (broken.best.is_feasible, broken.p_within) == (False, 0.0)
+
+
 def test_one_lucky_call_is_no_answer_where_others_have_had_more() -> None:
     belief = replace(_belief([0.6, 0.9], [0.02, 0.2]), n_cases=np.array([10, 1]))
     alone = replace(belief, n_cases=np.array([1, 1]))

@@ -11,7 +11,7 @@ from convergence_cluster.domain.search import Interval
 from convergence_cluster.reports.comparison import compare, comparison_json, comparison_lines
 from convergence_cluster.reports.constraints import breach_words, breaches
 from convergence_cluster.reports.documents import documents
-from convergence_cluster.reports.findings import headline
+from convergence_cluster.reports.findings import headline, how_sure
 from convergence_cluster.reports.summary import last_lines
 from tests.unit.reports.example_study import empty_report, make_report, over_budget
 
@@ -62,6 +62,16 @@ def test_a_comparison_warns_of_it() -> None:
     assert f"Careful: the answer of study B breaks its constraints: {WORDS}" in comparison_lines(found)
     assert comparison_json(found)["breaches"] == [f"the answer of study B breaks its constraints: {WORDS}"]
     assert comparison_json(found)["comparable"] is True
+
+
+def test_how_sure_it_is_counts_only_what_keeps_the_constraints() -> None:
+    report = make_report()
+    dear = tuple(replace(arm, is_feasible=arm.arm < 30) for arm in report.arms)
+
+    words = how_sure(replace(report, arms=dear))
+
+    assert "within 1 % of the best of the 30 of 40 configurations tried that keep the constraints;" in words
+    assert how_sure(over_budget(report)) == "no configuration tried keeps the constraints; this one breaks them least"
 
 
 def test_a_mean_below_its_least_is_a_breach_too() -> None:
