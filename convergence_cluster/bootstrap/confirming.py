@@ -1,17 +1,22 @@
 """The final comparison: the answer and the baseline on cases that the search never saw."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.bootstrap.pricing import CostBound
-from convergence_cluster.coordinator.rounds import Rounds
+from convergence_cluster.coordinator.coordinating import Coordinator
+from convergence_cluster.coordinator.rounds import POLL_S, Rounds
+from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import HOLDOUT, Block, Interval
-from convergence_cluster.metering.budget import Budget
+from convergence_cluster.domain.search import HOLDOUT, Block, Interval, StopReason
 from convergence_cluster.reports.intervals import bounded, mean_interval
 from convergence_cluster.reports.records import Holdout
+from convergence_cluster.reports.wording import STOP_REASONS
 from convergence_cluster.spec.loading import LoadedStudy
+
+_S_PER_MINUTE = 60.0
+_MARGIN = 1.25
 
 
 def confirm(assembly: Assembly, study: LoadedStudy) -> Rounds:
@@ -28,18 +33,39 @@ def confirm(assembly: Assembly, study: LoadedStudy) -> Rounds:
     return assembly.coordinator.extra_rounds(missing)
 
 
-def set_aside(study: LoadedStudy, budget: Budget, bound: CostBound) -> None:
+def set_aside(assembly: Assembly, study: LoadedStudy, *, bound: CostBound, clock: Clock) -> None:
     """Keep the search from spending what the final comparison will take, but never more than half of a cap."""
-    n_calls = 2 * len(study.holdout) * study.n_draws
+    n_calls = 2 * len(study.holdout)
     cases = range(len(study.cases), len(study.cases) + len(study.holdout))
     dearest = [
         study.n_draws * max(bound.usd(each, case) for each in bound.representatives()) + bound.scoring_usd(case)
         for case in cases
     ]
-    cap_usd = study.spec.budget.usd
-    budget.set_aside(
-        calls=min(n_calls, study.max_calls // 2), usd=0.0 if cap_usd is None else min(2 * sum(dearest), cap_usd / 2)
+    cap_usd, minutes = study.spec.budget.usd, study.spec.budget.minutes
+    most_s = 0.0 if minutes is None else minutes * _S_PER_MINUTE / 2
+    n_at_once = study.spec.optimization.execution.parallel_workers
+    takes_s = _duration(assembly.coordinator, clock, n_calls=n_calls + 2 * n_at_once)
+    assembly.budget.set_aside(
+        calls=min(n_calls * study.n_draws, study.max_calls // 2),
+        usd=0.0 if cap_usd is None else min(2 * sum(dearest), cap_usd / 2),
+        time_s=lambda: min(takes_s(), most_s),
     )
+
+
+def _duration(coordinator: Coordinator, clock: Clock, *, n_calls: int) -> Callable[[], float]:
+    """Return how many seconds so many calls take at the pace of this sitting, amply; 0 while it has none.
+
+    As many as there are at once stand for the wait for the last of them: once for the search's, once for these.
+    """
+    began_s, n_before = clock.monotonic_s(), coordinator.accounts.n_calls
+
+    def duration_s() -> float:
+        n_finished = coordinator.accounts.n_calls - n_before
+        if not n_finished:
+            return 0.0
+        return _MARGIN * n_calls * (clock.monotonic_s() - began_s) / n_finished + 2 * POLL_S
+
+    return duration_s
 
 
 def holdout_result(assembly: Assembly, study: LoadedStudy) -> Holdout | None:
@@ -66,6 +92,19 @@ def paired(study: LoadedStudy, best: Mapping[int, float], baseline: Mapping[int,
         baseline=usual,
         change=_mean(study, {case: best[case] - baseline[case] for case in common}, low, high) if common else None,
     )
+
+
+def holdout_notes(assembly: Assembly, study: LoadedStudy, reason: StopReason | None) -> tuple[str, ...]:
+    """Return why an ended study with an answer has no final comparison, where it was to have one."""
+    best = assembly.coordinator.optimizer.recommend().best
+    if not study.holdout or best is None or reason is None or reason is StopReason.PROVIDER:
+        return ()
+    if _scores(assembly, study, best.arm):
+        return ()
+    cases = range(len(study.cases), len(study.cases) + len(study.holdout))
+    is_made = any((best.arm, case, 0) in assembly.coordinator.outcomes for case in cases)
+    why = "no call on them has a score" if is_made else f"{STOP_REASONS[reason]} before a call on them could be made"
+    return (f"evaluation.test_cases.holdout: the cases kept from the search say nothing: {why}",)
 
 
 def _mean(study: LoadedStudy, values: Mapping[int, float], low: float, high: float) -> Interval:

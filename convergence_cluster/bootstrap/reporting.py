@@ -9,7 +9,7 @@ from pathlib import Path
 from convergence_cluster import __version__
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.bootstrap.calibrating import agreements
-from convergence_cluster.bootstrap.confirming import holdout_result
+from convergence_cluster.bootstrap.confirming import holdout_notes, holdout_result
 from convergence_cluster.domain.calls import CallOutcome
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.search import Direction, StopReason
@@ -64,6 +64,7 @@ def build_report(
         notes=(
             *study.notes,
             *agreements(assembly, study),
+            *holdout_notes(assembly, study, reason),
             *out_of_range(o for o in outcomes if o.call.case < len(study.all_cases)),
         ),
         answers_allowed=study.spec.output.save_answers,

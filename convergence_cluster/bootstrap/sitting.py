@@ -157,9 +157,7 @@ class StudySitting:
         stack.callback(executor.close)
         trials = open_trials(self._database, study=self._record.id, space=study.space, baseline=study.baseline)
         journal = StudyJournal(self._database, study=self._record.id, token=token, trials=trials)
-        if study.holdout:
-            set_aside(study, budget, self._bound)
-        return assemble(
+        assembly = assemble(
             study,
             self._record,
             journal=journal,
@@ -170,6 +168,9 @@ class StudySitting:
             on_absorbed=housekeeping,
             is_under_way=self._is_under_way,
         )
+        if study.holdout:
+            set_aside(assembly, study, bound=self._bound, clock=self._clock)
+        return assembly
 
     def _work(self, assembly: Assembly, study: LoadedStudy, housekeeping: Housekeeping) -> Rounds:
         self.coordinator = coordinator = assembly.coordinator

@@ -221,7 +221,7 @@ class Coordinator:
         return _asked(block, calls)
 
     def _submit(self) -> None:
-        if self._budget.refusal(0.0) is StopReason.BUDGET_TIME and not self.is_stopping:
+        if self._budget.refusal(0.0, n=0) is StopReason.BUDGET_TIME and not self.is_stopping:
             self.stop(StopReason.BUDGET_TIME)
         if not self.is_stopping:
             self._line.send()

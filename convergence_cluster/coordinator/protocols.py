@@ -97,7 +97,10 @@ class Budget(Protocol):
         ...
 
     def refusal(self, usd: float, *, n: int = 1) -> StopReason | None:
-        """Say which cap keeps `n` more attempts of `usd` together from being reserved, or None."""
+        """Say which cap keeps `n` more attempts of `usd` together from being reserved, or None.
+
+        With `n` of 0: which one is spent to the end, also for those whom something is set aside for.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """The hard cap of a study: nothing is sent that could not be paid for."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from convergence_cluster.domain.clock import Clock
@@ -40,6 +41,7 @@ class Budget:
         self._reserved_calls = 0
         self._aside_calls = 0
         self._aside_units = 0
+        self._aside_s: Callable[[], float] = _no_time
 
     def reserve(self, usd: float = 0.0, *, n: int = 1, scoring_usd: float = 0.0) -> bool:
         """Set aside `n` attempts of at most `usd` each, and what scoring them may take.
@@ -96,17 +98,23 @@ class Budget:
             self._spent_units += _units(usd)
             self._calls += calls
 
-    def set_aside(self, *, calls: int, usd: float) -> None:
-        """Keep this much out of reach until `give_back`."""
+    def set_aside(self, *, calls: int, usd: float, time_s: Callable[[], float] | None = None) -> None:
+        """Keep this much out of reach until `give_back`.
+
+        `time_s` is asked at every reservation, from any thread: how long a thing takes is known better as time goes by.
+        """
         with self._lock:
-            self._aside_calls, self._aside_units = calls, _units(usd)
+            self._aside_calls, self._aside_units, self._aside_s = calls, _units(usd), time_s or _no_time
 
     def give_back(self) -> None:
         """Put what was set aside within reach."""
         self.set_aside(calls=0, usd=0.0)
 
     def refusal(self, usd: float = 0.0, *, n: int = 1) -> StopReason | None:
-        """Say which cap keeps `n` more attempts of `usd` together from being reserved, or None."""
+        """Say which cap keeps `n` more attempts of `usd` together from being reserved, or None.
+
+        With `n` of 0 time is over at the deadline only, whatever is set aside of it.
+        """
         with self._lock:
             return self._refusal(_units(usd), n)
 
@@ -139,8 +147,10 @@ class Budget:
         )
 
     def _refusal(self, units: int, n: int) -> StopReason | None:
-        if self._deadline_s is not None and self._clock.monotonic_s() >= self._deadline_s:
-            return StopReason.BUDGET_TIME
+        if self._deadline_s is not None:
+            aside_s = self._aside_s() if n else 0.0
+            if self._clock.monotonic_s() >= self._deadline_s - aside_s:
+                return StopReason.BUDGET_TIME
         if self._cap_calls is not None:
             used_calls = self._calls + self._reserved_calls + self._aside_calls
             if used_calls + n > self._cap_calls:
@@ -154,3 +164,7 @@ class Budget:
 
 def _units(usd: float) -> int:
     return round(usd * _UNITS_PER_USD)
+
+
+def _no_time() -> float:
+    return 0.0

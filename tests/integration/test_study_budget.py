@@ -10,6 +10,7 @@ import pytest
 from tests.study_runs import Books, Folder, Server, predecessor_study, serving_llm
 
 STORM = {"rate_limited": 0.05, "overloaded": 0.05, "server_error": 0.05, "cut": 0.05, "malformed": 0.05}
+N_SEARCHED = 2
 CALM = dict.fromkeys(STORM, 0.0) | {"no_money": 0.0}
 
 
@@ -82,6 +83,44 @@ def test_a_budget_in_minutes_stops_the_study(folder: Folder, server: Server) -> 
     assert max(times_s) - min(times_s) < 0.03 * 60 + 0.5
     assert time.monotonic() - began_s < 20
     assert len(books.calls) > 20
+
+
+@pytest.mark.parametrize(
+    ("budget", "reason"),
+    [
+        ({"calls": 60}, "budget_calls"),
+        ({"usd": 0.02, "calls": 10_000}, "budget_usd"),
+        pytest.param({"minutes": 0.05, "calls": 100_000}, "budget_time", marks=pytest.mark.alone),
+    ],
+)
+def test_whichever_cap_ends_the_search_the_holdout_is_compared(
+    folder: Folder, server: Server, budget: dict[str, float], reason: str
+) -> None:
+    books = run(folder, with_holdout(server) | {"budget": budget})
+
+    asked = [
+        (body[0], case) for kind, body in books.events if kind == "asked" for case in body[1] if case >= N_SEARCHED
+    ]
+    assert books.reason == reason
+    assert {case for _, case in asked} == {2, 3}
+    assert {key[1:3] for key in books.calls if key[2] >= N_SEARCHED} == set(asked)
+    assert "Holdout: " in (folder.path / "output.txt").read_text()
+
+
+def test_a_holdout_that_there_was_no_room_for_is_said_to_be_missing(folder: Folder, server: Server) -> None:
+    run(folder, with_holdout(server) | {"budget": {"calls": 1}})
+
+    written = (folder.path / "output.txt").read_text()
+    assert "Holdout: " not in written
+    assert "the cases kept from the search say nothing: the call cap was reached before a call on them" in written
+
+
+def with_holdout(server: Server) -> dict[str, Any]:
+    """Return a study with half of its four cases kept from the search."""
+    study = predecessor_study(server, parallel_workers=8)
+    cases = study["evaluation"]["test_cases"]
+    study["evaluation"]["test_cases"] = {"inline": cases, "holdout": 0.5}
+    return study
 
 
 def test_a_raised_budget_goes_on_where_the_smaller_one_stopped(folder: Folder, server: Server) -> None:

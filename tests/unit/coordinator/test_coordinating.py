@@ -192,6 +192,25 @@ def test_what_is_set_aside_is_spent_on_the_blocks_it_was_set_aside_for() -> None
     assert sorted(call.key for call in bench.executor.sent[-4:]) == [(0, 100 + n, 0) for n in range(4)]
 
 
+def test_time_that_is_set_aside_ends_the_search_and_lets_other_blocks_be_run() -> None:
+    clock = FakeClock()
+    budget = Budget(clock=clock, time_s=60.0)
+    budget.set_aside(calls=0, usd=0.0, time_s=lambda: 20.0)
+
+    def outcome(call: Call) -> CallOutcome:
+        clock.time_s += 1.0
+        return answer_ok(call)
+
+    bench = Bench(budget=budget, outcome=outcome)
+    reason = bench.run()
+    budget.give_back()
+    n_before = len(bench.executor.sent)
+    stopped = drive(bench.coordinator.extra_rounds(_extra_blocks(4)), bench.executor.collect)
+
+    assert (reason, stopped) == (StopReason.BUDGET_TIME, None)
+    assert len(bench.executor.sent) == n_before + 4
+
+
 def test_a_search_learns_of_calls_that_waited_while_other_blocks_were_run() -> None:
     stopped = Bench(budget=_budget(calls=37))
     stopped.coordinator.finish(stopped.run())

@@ -124,6 +124,23 @@ def test_the_deadline_ends_reservations() -> None:
     assert cap.remaining.time_s == 0.0
 
 
+def test_time_that_is_set_aside_is_out_of_reach_until_it_is_given_back() -> None:
+    clock = FixedClock()
+    some = Budget(clock=clock, time_s=60.0)
+    aside_s = 10.0
+    some.set_aside(calls=0, usd=0.0, time_s=lambda: aside_s)
+
+    clock.at_s += 49.0
+    assert some.reserve(0.0)
+    aside_s = 20.0
+    assert some.refusal() is StopReason.BUDGET_TIME
+    assert some.refusal(n=0) is None
+    some.give_back()
+    assert some.reserve(0.0)
+    clock.at_s += 11.0
+    assert some.refusal(n=0) is StopReason.BUDGET_TIME
+
+
 def test_what_an_earlier_run_spent_counts() -> None:
     cap = budget(usd=1.0, calls=10)
 
