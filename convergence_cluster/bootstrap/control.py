@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from convergence_cluster.bootstrap.assembly import NoExecutor, assemble
+from convergence_cluster.bootstrap.checking import check_study
 from convergence_cluster.bootstrap.continuing import current_study, stored_study
 from convergence_cluster.bootstrap.executing import build_executor
 from convergence_cluster.bootstrap.housekeeping import Progress
@@ -108,8 +109,10 @@ class Control:
         """Refuse what could not run, before anything is spent.
 
         Raises:
-            SpecError: the environment lacks a variable, or a budget in USD could not be kept for want of a price.
+            SpecError: a template names what is not there, the environment lacks a variable, or a budget in USD could
+                not be kept for want of a price.
         """
+        check_study(study)
         problems: list[Problem] = missing_environment(study.spec, self._environ)
         raise_all(replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in problems)
         cost_bound(study, environ=self._environ, clock=self._clock).check()

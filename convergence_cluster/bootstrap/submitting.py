@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from convergence_cluster.bootstrap.checking import check_study
 from convergence_cluster.bootstrap.continuing import current_study
 from convergence_cluster.bootstrap.control import Control
 from convergence_cluster.bootstrap.housekeeping import Progress
@@ -40,8 +41,9 @@ class ClusterClient:
         """Queue a study, or go on with an unfinished one of the same file unless `is_new`; return its id.
 
         Raises:
-            SpecError: a budget in USD could not be kept for want of a price.
+            SpecError: a template names what is not there, or a budget in USD could not be kept for want of a price.
         """
+        check_study(study)
         cost_bound(study, environ=self._environ, clock=self._clock).check()
         with self._database() as database:
             studies, submissions = Studies(database), Submissions(database)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from convergence_cluster.bootstrap.checking import check_study
 from convergence_cluster.commands.running import open_control
 from convergence_cluster.spec.loading import LoadedStudy, load_study
 
@@ -16,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print what the study is, or every mistake in it."""
     study = load_study(options.study)
+    check_study(study)
     if not options.structure_only:
         open_control().check(study)
     print(f"{options.study}: valid")

@@ -51,6 +51,8 @@ def _as_text(value: object) -> object:
 
 _ENVIRONMENT = _Environment(undefined=StrictUndefined, finalize=_as_text, keep_trailing_newline=True, autoescape=False)
 _ENVIRONMENT.globals["omit"] = OMIT
+GLOBALS = frozenset(_ENVIRONMENT.globals)
+"""Names that mean something in every template."""
 
 
 def scope_of(configuration: Configuration, case: TestCase) -> Scope:
@@ -109,13 +111,25 @@ def _compile_mapping(value: Mapping[str, Json], name: str) -> Render:
     return lambda scope: {key: item for key, render in items if (item := render(scope)) is not OMIT}
 
 
+def parse_template(source: str) -> nodes.Template:
+    """Return the nodes of a template.
+
+    Raises:
+        SpecError: it is not valid Jinja.
+    """
+    try:
+        return _ENVIRONMENT.parse(source)
+    except TemplateSyntaxError as error:
+        message = f"not a valid template: {error.message} (line {error.lineno} of {source!r:.80})"
+        raise SpecError(message) from None
+
+
 def _output_of(source: str, name: str) -> Sequence[nodes.Expr]:
     """Return a template's texts and expressions in order; empty if it has statements."""
     try:
-        body = _ENVIRONMENT.parse(source).body
-    except TemplateSyntaxError as error:
-        message = f"{name}: not a valid template: {error.message} (line {error.lineno} of {source!r:.80})"
-        raise SpecError(message) from None
+        body = parse_template(source).body
+    except SpecError as error:
+        raise SpecError(f"{name}: {error}") from None
     if len(body) != 1 or not isinstance(body[0], nodes.Output):
         return ()
     parts = body[0].nodes

@@ -26,6 +26,7 @@ from convergence_cluster.spec.problems import InvalidStudyError, Problem, of_fil
 from convergence_cluster.spec.prompts import read_prompts
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.space import to_search_space
+from convergence_cluster.spec.templated import templates_of
 from convergence_cluster.spec.validation import validate
 
 _PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
@@ -70,7 +71,7 @@ class LoadedStudy:
     stands_for: str | None = None
     """The endpoint in the file, where `api.endpoint` is a server that was started for it."""
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
-    """Where the keys stand whose values only a run can judge: environment variables and what needs a price."""
+    """Where the keys stand that are judged later: environment variables, what needs a price, and templates."""
 
     @property
     def all_cases(self) -> tuple[TestCase, ...]:
@@ -147,7 +148,7 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         files=files,
         labels=labels,
         notes=(*notes_of(spec, space, evaluator), *made, *inferred),
-        lines={path: document.line(path) for path in (*(path for path, _, _ in needed_environment(spec)), *_PRICED)},
+        lines={path: document.line(path) for path in _judged_later(spec)},
         digest=study_digest(
             spec, space, cases, prompts=prompts, evaluator=evaluator, target=target, files=files, labels=labels
         ),
@@ -275,6 +276,10 @@ class _Parts:
 
     def _add_of_file(self, path: tuple[str, ...], error: InvalidStudyError) -> None:
         self.add(of_file(path, error))
+
+
+def _judged_later(spec: StudySpec) -> list[tuple[str | int, ...]]:
+    return [*(path for path, _, _ in needed_environment(spec)), *_PRICED, *(path for path, _ in templates_of(spec))]
 
 
 def _without(document: Json, keys: set[str]) -> Json:

@@ -14,6 +14,7 @@ from convergence_cluster.spec.schema_response import ResponseSection
 from convergence_cluster.spec.section import (
     IGNORED,
     Count,
+    Headers,
     Money,
     Positive,
     Section,
@@ -61,13 +62,14 @@ class RequestSection(Section):
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
     """HTTP method. Without `body` and `query`, the case's input and then the parameters are sent: as query for GET and
     DELETE, else as JSON."""
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     """Headers by name; values are templates as in `body`. A key belongs in `api.auth`."""
     query: Mapping[str, Json] = Field(default_factory=dict)
     """Query parameters; texts in it are templates as in `body`."""
     body: Json = None
     """JSON body; texts in it are Jinja templates over `params` (the configuration) and `case` (`case.id`, `case.input`,
-    `case.metadata`, and the input's own keys). A text that is one single expression keeps the type of its value."""
+    `case.metadata`, and the input's own keys). A text that is one single expression keeps the type of its value. What
+    some calls lack, as a parameter with a condition, is left out of them by `{{ params.x | default(omit) }}`."""
     timeout_seconds: Annotated[Positive, Field(le=3600)] = 30
     """Longest time for one attempt, in seconds."""
 

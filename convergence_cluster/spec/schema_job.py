@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, model_validator
 
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.spec.section import JmesPath, Positive, Section, Text, at
+from convergence_cluster.spec.section import Headers, JmesPath, Positive, Section, Text, at
 
 _TEMPLATE: Final = re.compile(r"\{\{.*?\}\}")
 
@@ -22,7 +22,7 @@ class StepSection(Section):
     never to one that only an answer names."""
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] | None = None
     """HTTP method. Default: POST for `submit` and `cancel`, DELETE for `cleanup`, else GET."""
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict)
     """Headers by name; values are templates."""
     query: Mapping[str, Json] = Field(default_factory=dict)
     """Query parameters; texts in it are templates."""

@@ -1,6 +1,7 @@
 """What all sections of the study file have in common."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import jmespath
@@ -15,6 +16,8 @@ IGNORED: Final[dict[str, JsonValue]] = {"x-status": "ignored"}
 """Marks a key that is accepted so that older files load, and has no effect."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _KEY_PREFIXES = (
     "sk-",
     "sk_",
@@ -70,6 +73,17 @@ def _jmespath(value: str) -> str:
     return value
 
 
+def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            message = f"{name!r:.80}: expected a header's name, of letters, digits and hyphens"
+            raise PydanticCustomError("header", "{message}", {"message": message})
+        if not _EXPRESSION.sub("", value).replace("\t", " ").isprintable():
+            message = f"{name} has a line break or another control character; expected one line"
+            raise PydanticCustomError("header", "{message}", {"message": message})
+    return headers
+
+
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise PydanticCustomError("number", "expected a number")
@@ -85,6 +99,9 @@ EnvironmentName = Annotated[str, AfterValidator(_environment_name)]
 
 JmesPath = Annotated[str, AfterValidator(_jmespath)]
 """A JMESPath expression, checked to compile."""
+
+Headers = Annotated[Mapping[str, str], AfterValidator(_headers)]
+"""Headers by name; values are templates."""
 
 Number = Annotated[float, BeforeValidator(_number)]
 Positive = Annotated[float, BeforeValidator(_number), Field(gt=0)]

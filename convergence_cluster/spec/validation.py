@@ -12,7 +12,7 @@ from convergence_cluster.spec.problems import Problem, nearest, raise_all, shown
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.section import Section
 
-_OWN: Final = {"section", "environment_name", "jmespath", "pattern"}
+_OWN: Final = {"section", "environment_name", "jmespath", "pattern", "header"}
 """Errors whose message says all."""
 
 _EXPECTED: Final = {

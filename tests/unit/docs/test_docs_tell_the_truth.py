@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from convergence_cluster.bootstrap.checking import check_study
 from convergence_cluster.cli import COMMANDS, main
 from convergence_cluster.sandbox.landscapes import landscape
 from convergence_cluster.sandbox.models import MODELS
@@ -125,6 +126,8 @@ def test_a_study_file_in_the_docs_loads(body: str, tmp_path: Path) -> None:
     study = loads(text, directory=tmp_path)
 
     assert study.cases
+    if is_whole and "cases.json" not in body:
+        check_study(study)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -374,6 +374,16 @@ def message_of(load: Loads, text: str) -> str:
         ),
         (
             "auth: {type: none}",
+            'request: {headers: {X-A: "a\\nb: c"}}',
+            "4: api.request.headers: X-A has a line break or another control character; expected one line",
+        ),
+        (
+            "auth: {type: none}",
+            "request: {headers: {X A: b}}",
+            "4: api.request.headers: 'X A': expected a header's name, of letters, digits and hyphens",
+        ),
+        (
+            "auth: {type: none}",
             "prices: {per_call_usd: 1e308}",
             "4: api.prices.*.per_call_usd: 1e+308: expected a number of at most 1e+09",
         ),

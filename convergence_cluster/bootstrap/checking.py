@@ -1,0 +1,93 @@
+"""What a study file says that no call could live up to, told before the first one."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from convergence_cluster.domain.errors import SpecError
+from convergence_cluster.domain.identity import Configuration, Json
+from convergence_cluster.domain.space import Parameter, SearchSpace
+from convergence_cluster.providers.template_names import ROOTS, required_paths
+from convergence_cluster.providers.templates import Scope, scope_of
+from convergence_cluster.spec.loading import LoadedStudy
+from convergence_cluster.spec.problems import Problem, raise_all, shown, suggestion
+from convergence_cluster.spec.templated import templates_of
+
+_OF_JOBS = frozenset({"submitted", "polled", "fetched", "cleaned", "headers"})
+"""What the templates of a job's later requests see of earlier answers."""
+
+
+def check_study(study: LoadedStudy) -> None:
+    """Refuse a study whose templates name what is not there.
+
+    Raises:
+        SpecError: every problem found, one line each.
+    """
+    raise_all(
+        replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in template_problems(study)
+    )
+
+
+def template_problems(study: LoadedStudy) -> Iterator[Problem]:
+    """Yield what keeps the templates of requests from being rendered, for each configuration and test case."""
+    has_steps = study.spec.api.polling is not None or study.spec.api.cleanup is not None
+    names = ROOTS | (_OF_JOBS if has_steps else frozenset())
+    nothing: Configuration = {}
+    scopes = [scope_of(nothing, case) for case in study.all_cases]
+    for place, source in templates_of(study.spec):
+        try:
+            paths = required_paths(source)
+        except SpecError as error:
+            yield Problem(path=place, message=str(error))
+            continue
+        for path in paths:
+            if path[0] not in names:
+                wrong = f"no such name; expected one that begins with {', '.join(f'{name}.' for name in sorted(names))}"
+            elif len(path) == 1 or path[0] in _OF_JOBS:
+                continue
+            elif path[0] == "params":
+                wrong = _wrong_with_parameter(path, study.space)
+            else:
+                wrong = _wrong_with_cases(path, scopes)
+            if wrong:
+                yield Problem(path=place, message=f"{'.'.join(path)}: {wrong}")
+
+
+def _wrong_with_parameter(path: Sequence[str], space: SearchSpace) -> str:
+    known = {parameter.name: parameter for parameter in space.parameters}
+    name = path[1]
+    if name not in known:
+        return f"no such parameter{suggestion(name, known)}"
+    if _may_be_absent(known[name], space, known):
+        return f"{name} has a condition, and is absent where that does not hold; {_cure(path)}"
+    values = known[name].values if len(path) > 2 else ()  # noqa: PLR2004 (`params` and the name)
+    lacking = [value for value in values if not _has(value, path[2:])]
+    return f"{shown(lacking[0])} has no {'.'.join(path[2:])}; {_cure(path)}" if lacking else ""
+
+
+def _may_be_absent(parameter: Parameter, space: SearchSpace, known: Mapping[str, Parameter]) -> bool:
+    if space.candidates is not None:
+        return any(parameter.name not in candidate for candidate in space.candidates)
+    return any(
+        _may_be_absent(known[name], space, known) or not all(value in values for value in known[name].grid() or (None,))
+        for name, values in (parameter.when or {}).items()
+    )
+
+
+def _wrong_with_cases(path: Sequence[str], scopes: Sequence[Scope]) -> str:
+    lacking = [scope for scope in scopes if not _has(scope, path)]
+    if len(lacking) == len(scopes):
+        return f"no test case has it{suggestion(path[1], scopes[0]['input'])}"
+    first = lacking[0]["case"]["id"] if lacking else ""
+    return f"{len(lacking)} of {len(scopes)} test cases lack it, {first!r} the first; {_cure(path)}" if lacking else ""
+
+
+def _has(value: Json, path: Sequence[str]) -> bool:
+    for step in path:
+        if not isinstance(value, Mapping) or step not in value:
+            return False
+        value = value[step]
+    return True
+
+
+def _cure(path: Sequence[str]) -> str:
+    return f"write `{{{{ {'.'.join(path)} | default(omit) }}}}`, which leaves it out there"

@@ -1,0 +1,123 @@
+"""What no call could live up to is told before the first one."""
+
+import pytest
+
+from convergence_cluster.bootstrap.checking import check_study
+from convergence_cluster.domain.errors import SpecError
+from convergence_cluster.spec.loading import LoadedStudy, loads
+
+
+def study_with(text: str, *, place: str = "body") -> LoadedStudy:
+    return loads(f"""\
+api:
+  name: x
+  endpoint: https://example.com/v1
+  request:
+    {place}: {{key: '{text}'}}
+search_space:
+  parameters:
+    algo: [exact, ann]
+    kind: [a, b]
+    ef: {{type: int, min: 1, max: 9, when: {{algo: ann}}}}
+    always: {{values: [1, 2], when: {{kind: [a, b]}}}}
+    deep: {{values: [{{size: 1}}, {{size: 2, rest: 3}}]}}
+evaluation:
+  test_cases:
+    - {{id: first, input: {{q: one, more: {{lang: en}}}}, expected: b}}
+    - {{id: second, input: {{q: two, hint: three}}, expected: b}}
+  metrics: {{success_rate: 1}}
+""")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{{ params.alg }}", "params.alg: no such parameter; did you mean 'algo'?"),
+        ("{{ params.__class__.__mro__ }}", "params.__class__.__mro__: no such parameter; expected one of: algo"),
+        (
+            "{{ params.ef }}",
+            "params.ef: ef has a condition, and is absent where that does not hold; write `{{ params.ef | default(",
+        ),
+        ("a/{{ params.algo }}/{{ params.ef }}", "params.ef: ef has a condition"),
+        ("{{ params.ef * 2 }}", "params.ef: ef has a condition"),
+        ('{{ params["alg"] }}', "params.alg: no such parameter"),
+        ("{{ params.deep.rest }}", "params.deep.rest: {'size': 1} has no rest; write `{{ params.deep.rest | default"),
+        ("{{ case.qq }}", "case.qq: no test case has it; did you mean 'q'?"),
+        ("{{ case.hint }}", "case.hint: 1 of 2 test cases lack it, 'first' the first; write `{{ case.hint | default"),
+        ("{{ case.more.lang }}", "case.more.lang: 1 of 2 test cases lack it, 'second' the first"),
+        ("{{ input.qq }}", "input.qq: no test case has it; did you mean 'q'?"),
+        ("{{ q }}", "q: no such name; expected one that begins with case., input., params."),
+        ("{{ submitted.id }}", "submitted.id: no such name"),
+        ("{{ params.algo ", "not a valid template: unexpected end of template"),
+    ],
+)
+@pytest.mark.parametrize("place", ["body", "query", "headers"])
+def test_a_template_that_some_call_cannot_fill_is_told_at_its_line(text: str, expected: str, place: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        check_study(study_with(text, place=place))
+
+    assert str(caught.value).startswith(f"study.yaml:5: api.request.{place}.key: {expected}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ params.ef | default(omit) }}",
+        "{{ params.ef | default(3) | int }}",
+        '{{ params.ef if params.algo == "ann" else 0 }}',
+        "{% if params.ef is defined %}{{ params.ef }}{% endif %}",
+        "{{ params.algo.upper() }}",
+        "{{ params.always }}",
+        "{{ params.deep.size }}",
+        "{{ params }}",
+        "{{ params.items() | list | length }}",
+        "{{ case.q }} {{ case.id }} {{ case.input }} {{ case.metadata }} {{ input.q }}",
+        "{{ omit }}",
+        "{{ range(3) | list }}",
+        "plain",
+    ],
+)
+def test_a_template_that_every_call_can_fill_is_accepted(text: str) -> None:
+    check_study(study_with(text))
+
+
+def test_the_endpoint_and_the_steps_of_a_job_are_checked_too() -> None:
+    study = loads("""\
+api:
+  name: x
+  endpoint: https://example.com/{{ params.modle }}
+  polling:
+    poll: /jobs/{{ submitted.id }}
+    done_when: body.done
+    result: /jobs/{{ params.od }}
+  cleanup: {url: "/jobs/{{ submitted.id }}", headers: {x: "{{ case.w }}"}}
+search_space: {parameters: {model: [a]}}
+evaluation:
+  test_cases: [{input: {q: one}}]
+  metrics: {success_rate: 1}
+""")
+
+    with pytest.raises(SpecError) as caught:
+        check_study(study)
+
+    assert [line.rpartition(": params")[0] or line.partition("; ")[0] for line in str(caught.value).splitlines()] == [
+        "study.yaml:3: api.endpoint",
+        "study.yaml:7: api.polling.result.url",
+        "study.yaml:8: api.cleanup.headers.x: case.w: no test case has it",
+    ]
+
+
+def test_of_given_configurations_each_has_to_have_the_parameter() -> None:
+    study = loads("""\
+api: {name: x, endpoint: https://example.com, request: {body: {a: "{{ params.a }}", b: "{{ params.b }}"}}}
+search_space:
+  candidates: [{a: 1, kind: x, b: 2}, {a: 2, kind: y}]
+  parameters: {a: [1, 2], kind: [x, y], b: {values: [2], when: {kind: x}}}
+evaluation: {test_cases: [{input: {q: one}}], metrics: {success_rate: 1}}
+""")
+
+    with pytest.raises(SpecError) as caught:
+        check_study(study)
+
+    assert str(caught.value).startswith("study.yaml:1: api.request.body.b: params.b: b has a condition")
