@@ -9,6 +9,7 @@ from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import ArmEstimate, Interval
 from convergence_cluster.reports.constraints import breach_facts, breach_words
 from convergence_cluster.reports.contrast import contrasts
+from convergence_cluster.reports.findings import stopping
 from convergence_cluster.reports.records import ScoredCall, StudyReport
 from convergence_cluster.reports.sheets import case_id
 from convergence_cluster.reports.tally import LATENCY, Tally
@@ -33,7 +34,7 @@ def best_config(report: StudyReport, counts: Tally) -> str:
     answer = report.recommendation
     best = answer.best
     about = {
-        "description": f"The best configuration that the study {report.name!r} found.",
+        "description": _description(report),
         "how_to_use": _use(report),
         "is_feasible": None if best is None else best.is_feasible,
         "constraints_broken": breach_facts(report),
@@ -64,7 +65,17 @@ def best_config(report: StudyReport, counts: Tally) -> str:
     return json.dumps(plain(document), indent=2, ensure_ascii=False, default=str) + "\n"
 
 
+def _description(report: StudyReport) -> str:
+    if report.recommendation.best is None:
+        return f"The study {report.name!r} found no configuration to recommend: none has a score ({stopping(report)})."
+    return f"The best configuration that the study {report.name!r} found."
+
+
 def _use(report: StudyReport) -> str:
+    if report.recommendation.best is None:
+        return (
+            "There is nothing to use: `config` is null. `stop_reason` says why, the reports what became of the calls."
+        )
     words = breach_words(report)
     if words is not None:
         return f"Do not deploy `config`: it breaks a constraint ({words}), as does every other configuration so far."

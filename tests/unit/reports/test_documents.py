@@ -157,7 +157,12 @@ def test_small_studies_have_every_file(report: StudyReport) -> None:
 def test_a_study_without_an_answer_says_so() -> None:
     report = empty_report()
 
-    assert parsed(report, "best_config.json")["config"] is None
+    document = parsed(report, "best_config.json")
+    assert document["config"] is None
+    assert document["_README"]["description"] == (
+        "The study 'empty' found no configuration to recommend: none has a score (no configuration could be run)."
+    )
+    assert document["_README"]["how_to_use"].startswith("There is nothing to use")
     assert "no answer" in documents(report)["report.md"].decode()
     assert "no answer" in documents(report)["report.html"].decode()
     assert rows(report, "experiments.csv") == []
