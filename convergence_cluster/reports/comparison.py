@@ -9,6 +9,7 @@ from convergence_cluster.domain.search import ArmEstimate, Interval
 from convergence_cluster.reports.constraints import breach_words
 from convergence_cluster.reports.contrast import Contrast, contrasts, verdict
 from convergence_cluster.reports.findings import how_sure, stopping
+from convergence_cluster.reports.intervals import settled
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.tally import tally
 from convergence_cluster.reports.wording import (
@@ -125,11 +126,9 @@ def _difference(name: str, unit: str, first: Interval | None, second: Interval |
     change = None
     if first is not None and second is not None and finite(second.mean - first.mean) is not None:
         mean = second.mean - first.mean
-        change = Interval(
-            mean=mean,
-            low=mean - math.hypot(second.mean - second.low, first.high - first.mean),
-            high=mean + math.hypot(second.high - second.mean, first.mean - first.low),
-        )
+        low = mean - math.hypot(second.mean - second.low, first.high - first.mean)
+        high = mean + math.hypot(second.high - second.mean, first.mean - first.low)
+        change = settled(Interval(mean=mean, low=low, high=high), first.mean, second.mean)
     return Difference(name=name, unit=unit, first=first, second=second, change=change)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, Direction, Interval
-from convergence_cluster.reports.intervals import bounded, mean_interval
+from convergence_cluster.reports.intervals import bounded, mean_interval, settled
 from convergence_cluster.reports.ranges import possible
 from convergence_cluster.reports.records import MetricDefinition, ScoredCall, StudyReport
 from convergence_cluster.reports.tally import COST, LATENCY, Tally, measured
@@ -44,14 +44,16 @@ def contrasts(report: StudyReport, counts: Tally) -> tuple[Contrast, ...]:
 
 
 def verdict(change: Interval | None, reference: float | None, unit: str = "", *, decimals: int | None = None) -> str:
-    """Return a change in words, with its interval: `up 23 % (+0.17, +0.15 to +0.19)`."""
+    """Return a change in words, with its interval where that is wider: `up 23 % (+0.17, +0.15 to +0.19)`."""
     if change is None or finite(change.mean) is None:
         return "no common case"
     if finite(change.low) is None or finite(change.high) is None:
         return "one common case: too few to say"
+    if change.low == change.high == 0:
+        return "no difference"
     bare = "usd" if unit == "usd" else ""
-    low, high = (signed(end, bare, decimals=decimals) for end in (change.low, change.high))
-    figures = f"{signed(change.mean, unit, decimals=decimals)}, {low} to {high}"
+    low, mean, high = (signed(end, bare, decimals=decimals) for end in (change.low, change.mean, change.high))
+    figures = signed(change.mean, unit, decimals=decimals) + ("" if low == mean == high else f", {low} to {high}")
     if not excludes_zero(change):
         return f"not distinguishable ({figures})"
     word = "up" if change.mean > 0 else "down"
@@ -85,16 +87,17 @@ def _contrast(report: StudyReport, counts: Tally, index: int, arms: tuple[ArmEst
     common = sorted(ours.keys() & theirs.keys())
     limits = possible(metric, counts.seen.get(metric.name))
     usual = None if baseline is None else _bounded(estimate(baseline, index) or _mean(report, theirs), limits)
+    change = _mean(report, {case: ours[case] - theirs[case] for case in common})
+    reference = _mean(report, {case: theirs[case] for case in common})
+    if change is not None and reference is not None:
+        change = settled(change, reference.mean, reference.mean + change.mean)
     return Contrast(
         name=metric.name,
         unit=metric.unit,
         direction=metric.direction,
         best=_bounded(estimate(best, index) or _mean(report, ours), limits),
         baseline=usual,
-        change=_bounded(
-            _mean(report, {case: ours[case] - theirs[case] for case in common}),
-            _span(limits, usual, _mean(report, {case: theirs[case] for case in common})),
-        ),
+        change=_bounded(change, _span(limits, usual, reference)),
         n_common=len(common),
     )
 

@@ -6,6 +6,8 @@ from statistics import NormalDist
 
 from convergence_cluster.domain.search import Interval
 
+_NOISE = 1e-9
+"""Part of the numbers compared below which their difference is the error of floating-point arithmetic."""
 _TAIL = 0.95
 """Upper point of a central 90 % interval."""
 _Z = NormalDist().inv_cdf(_TAIL)
@@ -53,3 +55,10 @@ def bounded(interval: Interval, low: float, high: float) -> Interval:
         low=min(max(interval.low, low), interval.mean) if math.isfinite(interval.low) else interval.low,
         high=max(min(interval.high, high), interval.mean) if math.isfinite(interval.high) else interval.high,
     )
+
+
+def settled(change: Interval, first: float, second: float) -> Interval:
+    """Return a difference of two numbers with what is only the error of their arithmetic taken for 0."""
+    least = _NOISE * max(abs(first), abs(second))
+    mean, low, high = (0.0 if abs(end) <= least else end for end in (change.mean, change.low, change.high))
+    return Interval(mean=mean, low=low, high=high)

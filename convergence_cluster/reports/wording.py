@@ -43,7 +43,7 @@ def number(value: float | None, *, digits: int = 3, is_trimmed: bool = True) -> 
         return "0"
     if not _SMALLEST <= abs(value) < _LARGEST:
         return f"{value:.{digits - 1}e}"
-    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    decimals = _decimals(value, digits)
     text = f"{value:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text and (is_trimmed or value == round(value)) else text
 
@@ -55,15 +55,21 @@ def usd(value: float | None, *, digits: int = 3) -> str:
         return UNKNOWN
     sign = "-" if value < 0 else ""
     value = abs(value)
-    if value and value < 1e-6:  # noqa: PLR2004 - below a millionth of a dollar digits no longer read well
+    rounded = float(f"{value:.{digits - 1}e}")  # the form depends on what is shown: $0.00999999 reads like $0.01
+    if rounded and rounded < 1e-6:  # noqa: PLR2004 - below a millionth of a dollar digits no longer read well
         return f"{sign}${value:.1e}"
-    if value >= 1 or value == 0:
+    if rounded >= 1 or rounded == 0:
         return f"{sign}${value:,.2f}"
-    decimals = max(2, digits - 1 - math.floor(math.log10(value)))
-    if value < 0.01:  # noqa: PLR2004 - prices of calls stand in columns and keep their digits
+    decimals = max(2, _decimals(value, digits))
+    if rounded < 0.01:  # noqa: PLR2004 - prices of calls stand in columns and keep their digits
         return f"{sign}${value:.{decimals}f}"
     whole, fraction = f"{value:.{decimals}f}".split(".")
     return f"{sign}${whole}.{fraction.rstrip('0'):0<2}"
+
+
+def _decimals(value: float, digits: int) -> int:
+    """Return how many decimals show that many significant digits, once rounded: 0.00099999 is 0.00100."""
+    return max(0, digits - 1 - int(f"{value:.{digits - 1}e}".partition("e")[2]))
 
 
 def quantity(value: float | None, unit: str, *, digits: int = 3) -> str:
@@ -107,14 +113,15 @@ def score_interval(interval: Interval | None) -> str:
 
 
 def quantity_interval(interval: Interval | None, unit: str) -> str:
-    """Return a metric's mean with its interval; one figure where the interval is a point or unknown."""
+    """Return a metric's mean with its interval; one figure where the interval is unknown or reads like the mean."""
     if interval is None or finite(interval.mean) is None:
         return UNKNOWN
     mean = quantity(interval.mean, unit)
-    if finite(interval.low) is None or finite(interval.high) is None or interval.low == interval.high:
+    if finite(interval.low) is None or finite(interval.high) is None:
         return mean
     bare = "usd" if unit == "usd" else ""
-    return f"{mean} ({quantity(interval.low, bare)} to {quantity(interval.high, bare)})"
+    low, middle, high = (quantity(value, bare) for value in (interval.low, interval.mean, interval.high))
+    return mean if low == middle == high else f"{mean} ({low} to {high})"
 
 
 def excludes_zero(change: Interval) -> bool:

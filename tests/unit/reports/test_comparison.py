@@ -26,6 +26,25 @@ def test_the_difference_of_scores_has_the_interval_of_two_independent_estimates(
     assert any("up 14 % (+0.100, +0.050 to +0.150)" in line for line in comparison_lines(compare(first, second)))
 
 
+def test_a_difference_within_the_error_of_arithmetic_is_none() -> None:
+    first, second = make_report(), make_report()
+    best = first.recommendation.best
+    assert best is not None
+    dear = Interval(mean=0.005000000000000004, low=0.005000000000000003, high=0.005000000000000005)
+    even = Interval(mean=0.005, low=0.005, high=0.005)
+    first, second = (
+        replace(
+            first,
+            recommendation=replace(first.recommendation, best=replace(best, objectives=(*best.objectives[:2], cost))),
+        )
+        for cost in (even, dear)
+    )
+
+    lines = comparison_lines(compare(first, second))
+
+    assert "cost_usd: A $0.00500   B $0.00500   B against A: no difference" in lines
+
+
 def test_only_parameters_that_differ_are_listed() -> None:
     found = compare(make_report(), reconfigured(make_report(), {"temperature": 0.5, "new": 1}))
 

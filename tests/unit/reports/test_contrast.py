@@ -45,6 +45,22 @@ def test_cases_count_by_their_weight() -> None:
     assert found.change.mean == pytest.approx(ours[0] - theirs[0], abs=1e-3)
 
 
+def test_values_that_differ_by_the_error_of_arithmetic_are_equal() -> None:
+    report = make_report()
+    costs = {0: 0.1 + 0.2, 1: 0.3}
+    calls = tuple(
+        replace(c, outcome=replace(c.outcome, metrics={**c.outcome.metrics, "cost_usd": costs[c.outcome.call.arm]}))
+        for c in report.calls
+        if c.outcome.call.arm in costs
+    )
+    report = replace(report, calls=calls)
+
+    change = contrasts(report, tally(report))[2].change
+
+    assert change is not None
+    assert (change.mean, change.low, change.high) == (0.0, 0.0, 0.0)
+
+
 def test_only_common_cases_count() -> None:
     report = make_report()
     report = replace(report, calls=tuple(c for c in report.calls if c.outcome.call.arm != 0 or c.outcome.call.case < 3))

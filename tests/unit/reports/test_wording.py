@@ -28,6 +28,11 @@ from convergence_cluster.reports.wording import (
         (0.0021, "$0.00210"),
         (1234.5, "$1,234.50"),
         (2e-7, "$2.0e-07"),
+        (0.001, "$0.00100"),
+        (0.001 - 1e-12, "$0.00100"),
+        (0.01 - 1e-12, "$0.01"),
+        (1.0 - 1e-12, "$1.00"),
+        (-0.0009999999, "-$0.00100"),
     ],
 )
 def test_money_that_is_unknown_is_never_zero(value: float | None, words: str) -> None:
@@ -36,7 +41,15 @@ def test_money_that_is_unknown_is_never_zero(value: float | None, words: str) ->
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [(0, "0"), (1234567, "1,234,567"), (0.5, "0.5"), (1e-7, "1.00e-07"), (-12.345, "-12.3"), (2e9, "2.00e+09")],
+    [
+        (0, "0"),
+        (1234567, "1,234,567"),
+        (0.5, "0.5"),
+        (1e-7, "1.00e-07"),
+        (-12.345, "-12.3"),
+        (9.9999, "10"),
+        (2e9, "2.00e+09"),
+    ],
 )
 def test_numbers_have_three_significant_digits(value: float, words: str) -> None:
     assert number(value) == words
@@ -59,6 +72,15 @@ def test_a_metric_has_its_unit_once() -> None:
     assert quantity(None, "ms") == "unknown"
 
 
+def test_an_interval_that_reads_like_its_mean_is_left_out() -> None:
+    assert quantity_interval(Interval(mean=0.005, low=0.005 - 1e-9, high=0.005 + 1e-9), "usd") == "$0.00500"
+    assert quantity_interval(Interval(mean=0.005, low=0.0049, high=0.005), "usd") == "$0.00500 ($0.00490 to $0.00500)"
+
+
+def test_no_difference_at_all_is_called_that() -> None:
+    assert verdict(Interval(mean=0.0, low=0.0, high=0.0), 0.005, "usd") == "no difference"
+
+
 def test_a_change_whose_interval_holds_zero_is_not_distinguishable() -> None:
     assert verdict(Interval(mean=0.01, low=-0.01, high=0.03), 0.5, decimals=3).startswith("not distinguishable (+0.010")
 
@@ -68,6 +90,7 @@ def test_a_change_is_told_in_percent_and_absolutely() -> None:
 
     assert verdict(change, 0.8, decimals=2) == "down 25 % (-0.20, -0.30 to -0.10)"
     assert verdict(change, 0.0, decimals=2) == "down (-0.20, -0.30 to -0.10)"
+    assert verdict(Interval(mean=-0.2, low=-0.2, high=-0.2), 0.8, decimals=2) == "down 25 % (-0.20)"
 
 
 def test_one_common_case_is_too_few_to_say() -> None:
