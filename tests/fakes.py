@@ -186,9 +186,14 @@ class PlainObjectives:
         return metrics["quality"] / (2 * self.scales.get("quality", 0.5))
 
 
-def answer_ok(call: Call) -> CallOutcome:
+def answer_ok(call: Call, *, n_attempts: int = 1) -> CallOutcome:
     """The outcome of a call that depends on nothing but the call."""
     quality = ((call.arm * 37 + call.case * 11 + call.repeat * 5) % 17) / 17
     return CallOutcome(
-        call=call, kind=OutcomeKind.OK, metrics={"quality": quality}, cost_usd=0.01, n_attempts=1, price_source="fake"
+        call=call,
+        kind=OutcomeKind.OK,
+        metrics={"quality": quality},
+        cost_usd=0.01,
+        n_attempts=n_attempts,
+        price_source="fake",
     )

@@ -16,7 +16,7 @@ class Progress:
     """A glance at a running study."""
 
     n_calls: int
-    """Finished calls, of this and earlier sittings."""
+    """Calls made, as the cap counts them: of this and earlier sittings, each retry and each draw."""
     max_calls: int | None
     n_in_flight: int
     counts: Mapping[str, int]
@@ -60,7 +60,7 @@ class Housekeeping:
     def begin(self, coordinator: Coordinator) -> None:
         """Start counting this sitting."""
         self._began_s = self._shown_s = self._recorded_s = self._clock.monotonic_s()
-        self._n_before = coordinator.accounts.n_calls
+        self._n_before = coordinator.accounts.n_attempts
         self._renew()
 
     def __call__(self, coordinator: Coordinator) -> None:
@@ -78,11 +78,11 @@ class Housekeeping:
         """Show the progress now."""
         accounts = coordinator.accounts
         elapsed_s = max(self._clock.monotonic_s() - self._began_s, 1e-3)
-        calls_per_s = (accounts.n_calls - self._n_before) / elapsed_s
+        calls_per_s = max(0, accounts.n_attempts - self._n_before) / elapsed_s
         is_priced = accounts.n_unpriced < max(accounts.n_calls, 1)
         self._listener(
             Progress(
-                n_calls=accounts.n_calls,
+                n_calls=accounts.n_attempts,
                 max_calls=self._caps.calls,
                 n_in_flight=coordinator.n_in_flight,
                 counts=dict(accounts.counts),
@@ -104,7 +104,7 @@ class Housekeeping:
             left.append(caps.time_s - elapsed_s)
         if caps.calls is not None and calls_per_s > 0:
             left.append((caps.calls - accounts.n_attempts) / calls_per_s)
-        usd_per_s = accounts.counted_usd / max(accounts.n_calls, 1) * calls_per_s
+        usd_per_s = accounts.counted_usd / max(accounts.n_attempts, 1) * calls_per_s
         if caps.usd is not None and usd_per_s > 0:
             left.append((caps.usd - accounts.counted_usd) / usd_per_s)
         return max(0.0, min(left)) if left else None

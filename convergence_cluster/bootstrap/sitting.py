@@ -146,7 +146,7 @@ class StudySitting:
         budget = self._study.spec.budget
         return Housekeeping(
             clock=self._clock,
-            caps=Caps(usd=budget.usd, calls=self._study.max_calls // self._study.n_draws, time_s=time_s(self._study)),
+            caps=Caps(usd=budget.usd, calls=self._study.max_calls, time_s=time_s(self._study)),
             listener=self._listener,
             renew=lambda: leases.renew(self._record.id, token, ttl_s=_LEASE_S, now_s=self._clock.now_s()),
         )

@@ -8,12 +8,11 @@ from typing import Any
 
 from sqlalchemy import Row, Select, delete, func, insert, select, update
 
-from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.errors import Conflict, NotFound
 from convergence_cluster.domain.identity import StudyId
 from convergence_cluster.storage.database import Database
 from convergence_cluster.storage.leases import check_fence
-from convergence_cluster.storage.schema import LOCAL_OWNER, answers, calls, ledger, studies
+from convergence_cluster.storage.schema import LOCAL_OWNER, answers, ledger, studies
 
 _MAX_NAME = 40
 _N_SHOWN = 5
@@ -69,7 +68,7 @@ class StudyRecord:
     reason: str | None
     """Why it ended."""
     n_calls: int
-    """Finished calls, skipped ones left out."""
+    """Calls made, as the cap counts them: each retry and each draw."""
     spent_usd: float
     """What was paid, by the ledger; calls of unknown price count as nothing."""
     n_unpriced: int
@@ -189,12 +188,8 @@ class Studies:
             return connection.execute(query).scalar_one_or_none()
 
     def _query(self) -> Select[Any]:
-        n_calls = (
-            select(func.count())
-            .where(calls.c.study == studies.c.id, calls.c.kind != OutcomeKind.SKIPPED.value)
-            .scalar_subquery()
-        )
         booked = ledger.c.study == studies.c.id
+        n_calls = select(func.coalesce(func.sum(ledger.c.n_attempts), 0)).where(booked).scalar_subquery()
         paid = booked & (ledger.c.kind != "cached")
         spent = select(func.coalesce(func.sum(ledger.c.usd), 0.0)).where(paid).scalar_subquery()
         n_unpriced = select(func.count()).where(paid, ledger.c.usd.is_(None)).scalar_subquery()

@@ -388,6 +388,17 @@ def test_calls_of_unknown_price_are_counted_and_cost_nothing(database: Database)
     assert record.n_unpriced == 1
 
 
+def test_every_attempt_of_a_call_is_counted_as_the_cap_does(database: Database) -> None:
+    study = new_study(database)
+    n_before = Studies(database).get(study).n_calls
+    retried = LedgerEntry(key=(ArmId(0), 0, 0), n_attempts=3, usd=None, kind="settled")
+    refused = LedgerEntry(key=(ArmId(0), 1, 0), n_attempts=1, usd=0.0, kind="settled")
+
+    claimed(database, study).append(outcomes=[outcome(study)], ledger=[retried, refused])
+
+    assert (n_before, Studies(database).get(study).n_calls) == (0, 4)
+
+
 def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
     with pytest.raises(ConvergenceError, match="refused") as caught:
         open_database("postgresql://user:canary@127.0.0.1:1/db")
