@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convergence_cluster.domain.identity import Json, canonical_json
-from convergence_cluster.domain.search import ArmEstimate, Interval
+from convergence_cluster.domain.search import ArmEstimate, Direction, Interval
 from convergence_cluster.reports.constraints import breach_words
 from convergence_cluster.reports.contrast import Contrast, contrasts, verdict
 from convergence_cluster.reports.findings import how_sure, stopping
@@ -149,14 +149,17 @@ def _obstacles(first: StudyReport, second: StudyReport) -> Sequence[str]:
         for label, report in (("A", first), ("B", second))
         if report.recommendation.best is None
     ]
-    if {m.name: (m.weight, m.direction, m.scale) for m in first.metrics} != {
-        m.name: (m.weight, m.direction, m.scale) for m in second.metrics
-    }:
+    if _composition(first) != _composition(second):
         found.append("the metrics differ (name, weight, direction or scale), so the scores are not on one scale")
     ours, theirs = ({case.id for case in report.cases} for report in (first, second))
     if ours != theirs:
         found.append(f"the test cases differ: {counted(len(ours & theirs), 'case')} of {len(ours | theirs):,} in both")
     return found
+
+
+def _composition(report: StudyReport) -> dict[str, tuple[float, Direction, float | None]]:
+    """Return what a score is made of; a metric without a weight is only watched."""
+    return {m.name: (m.weight, m.direction, m.scale) for m in report.metrics if m.weight}
 
 
 def _title(report: StudyReport) -> str:

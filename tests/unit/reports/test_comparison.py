@@ -65,6 +65,16 @@ def test_scores_on_different_scales_are_flagged() -> None:
     assert "not on one scale" in compare(report, other).obstacles[0]
 
 
+def test_a_metric_without_a_weight_does_not_change_the_scale() -> None:
+    report = make_report()
+    watched = replace(report.metrics[2], weight=0.0)
+    first = replace(report, metrics=(*report.metrics[:2], watched))
+    second = replace(report, metrics=(*report.metrics[:2], replace(watched, scale=0.5)))
+    without = replace(report, metrics=report.metrics[:2])
+
+    assert [compare(first, other).obstacles for other in (second, without)] == [(), ()]
+
+
 def test_different_cases_are_flagged_with_their_overlap() -> None:
     report = make_report()
 
