@@ -222,7 +222,7 @@ class Recommendation:
     tied: tuple[ArmEstimate, ...]
     """Arms that the data cannot tell from `best`, best excluded, by falling mean."""
     front: tuple[ArmEstimate, ...]
-    """Arms that no other arm beats in every objective (by posterior mean), feasible first."""
+    """Arms that no other arm beats in every objective (by posterior mean), feasible first, then by what they cover."""
     p_within: float
     """P(score of `best` >= (1 - within) * the highest score among the arms opened); where the answer keeps the
     constraints, among those that do."""

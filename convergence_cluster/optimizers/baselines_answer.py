@@ -18,7 +18,9 @@ from convergence_cluster.domain.search import (
     Recommendation,
     SearchProblem,
 )
+from convergence_cluster.optimizers.answer import MAX_FRONT
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
+from convergence_cluster.optimizers.front import most_covering
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -206,13 +208,14 @@ def _front(problem: SearchProblem, estimates: Sequence[ArmEstimate]) -> tuple[Ar
     signs = np.array([1.0 if o.direction is Direction.MAXIMIZE else -1.0 for o in problem.objectives])
     if signs.size == 0:
         return ()
-    points = np.array([[interval.mean for interval in e.objectives] for e in estimates]) * signs
-    keep = non_dominated(points)
-    return tuple(sorted((e for e, kept in zip(estimates, keep, strict=True) if kept), key=_by_feasible_then_score))
-
-
-def _by_feasible_then_score(estimate: ArmEstimate) -> tuple[bool, float]:
-    return not estimate.is_feasible, -estimate.score.mean
+    known = [e for e in estimates if not any(math.isnan(interval.mean) for interval in e.objectives)]
+    if not known:
+        return ()
+    points = np.array([[interval.mean for interval in e.objectives] for e in known]) * signs
+    front = np.flatnonzero(non_dominated(points))
+    is_kept = np.array([known[place].is_feasible for place in front], dtype=bool)
+    halves = [most_covering(points, half, MAX_FRONT) for half in (front[is_kept], front[~is_kept])]
+    return tuple(known[place] for place in np.concatenate(halves)[:MAX_FRONT])
 
 
 def _gain(problem: SearchProblem, posterior: Posterior, best: int, n_arms: int) -> float:

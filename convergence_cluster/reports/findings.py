@@ -31,6 +31,10 @@ def headline(report: StudyReport) -> str:
     return f"Optimization complete: {why}{broken}"
 
 
+FRONT_ORDER = "no other configuration beats these in every metric; those that cover most of it first"
+"""What the front is, and the order in which it is listed."""
+
+
 def unkept(report: StudyReport) -> str | None:
     """Return which constraints the answer breaks; None where it keeps all."""
     words = breach_words(report)

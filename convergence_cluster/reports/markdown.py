@@ -4,7 +4,16 @@ from collections.abc import Iterable, Sequence
 
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.contrast import contrasts, difference_text
-from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, score_change, spending, unkept
+from convergence_cluster.reports.findings import (
+    FRONT_ORDER,
+    gain,
+    headline,
+    holdout,
+    how_sure,
+    score_change,
+    spending,
+    unkept,
+)
 from convergence_cluster.reports.importance import METHOD, importances
 from convergence_cluster.reports.losses import losses
 from convergence_cluster.reports.records import StudyReport
@@ -33,7 +42,7 @@ def report_md(report: StudyReport, counts: Tally) -> str:
         *_answer(report),
         *_baseline(report, counts),
         *_arms("Tied with it", report, report.recommendation.tied),
-        *_arms("Pareto front", report, report.recommendation.front),
+        *_arms("Pareto front", report, report.recommendation.front, f"{FRONT_ORDER.capitalize()}."),
         *_importance(report),
         *_losses(report, counts),
         *_failures(counts),
@@ -83,7 +92,7 @@ def _baseline(report: StudyReport, counts: Tally) -> list[str]:
     return ["## Metrics", *_table(("metric", "recommended", "baseline", "change", "common cases"), rows)]
 
 
-def _arms(title: str, report: StudyReport, arms: Sequence[ArmEstimate]) -> list[str]:
+def _arms(title: str, report: StudyReport, arms: Sequence[ArmEstimate], caption: str = "") -> list[str]:
     if not arms:
         return []
     metrics = report.metrics if all(len(arm.objectives) == len(report.metrics) for arm in arms) else ()
@@ -97,7 +106,8 @@ def _arms(title: str, report: StudyReport, arms: Sequence[ArmEstimate]) -> list[
         for arm in arms[:MAX_ROWS]
     ]
     header = ("arm", "score", *(markdown(m.name) for m in metrics), "configuration")
-    return [f"## {title}", *_table(header, rows), *_cut(len(arms), "experiments.csv")]
+    above = [caption] if caption else []
+    return [f"## {title}", *above, *_table(header, rows), *_cut(len(arms), "experiments.csv")]
 
 
 def _importance(report: StudyReport) -> list[str]:

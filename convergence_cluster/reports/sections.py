@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from convergence_cluster.domain.identity import Configuration, Json, canonical_json
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.contrast import Contrast, contrasts, difference_text, estimate
+from convergence_cluster.reports.findings import FRONT_ORDER
 from convergence_cluster.reports.losses import Loss, losses
 from convergence_cluster.reports.markup import EMPTY, Markup, tag
 from convergence_cluster.reports.records import StudyReport
@@ -127,7 +128,7 @@ def alternatives(report: StudyReport) -> list[Markup]:
     tied, front = report.recommendation.tied, report.recommendation.front
     return [
         *_alternatives(report, "Tied: the data cannot tell these from the recommended configuration", tied),
-        *_alternatives(report, "Pareto front over all metrics: no other configuration beats these in every one", front),
+        *_alternatives(report, f"Pareto front over all metrics: {FRONT_ORDER}", front),
     ]
 
 

@@ -115,7 +115,17 @@ def test_the_front_holds_what_no_other_arm_beats_everywhere() -> None:
 
     front = answer(problem(), arms).front
 
-    assert [estimate.arm for estimate in front] == [0, 1]
+    assert {estimate.arm for estimate in front} == {0, 1}
+
+
+def test_the_front_begins_with_what_covers_most_of_it() -> None:
+    crowd = [tally(row, [0.5 + 0.001 * row] * 2, cost=0.2 + 0.001 * row) for row in range(6)]
+    far = [tally(6, [0.9, 0.9], cost=0.49), tally(7, [0.1, 0.1], cost=0.01)]
+
+    front = [estimate.arm for estimate in answer(problem(), [*crowd, *far]).front]
+
+    assert len(front) == 8
+    assert {6, 7} <= set(front[:3])
 
 
 def test_weights_of_cases_count() -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import time
 from dataclasses import replace
 
@@ -252,3 +253,17 @@ def test_five_thousand_arms_are_written_in_seconds_and_the_page_stays_light() ->
     assert len(texts["report.html"]) < 5_000_000
     assert "300 of 5,000 configurations are shown" in texts["report.html"].decode()
     assert len(texts["experiments.csv"].splitlines()) >= 5001
+
+
+def test_the_front_keeps_its_order_and_says_which_that_is() -> None:
+    report = make_report()
+    report = replace(report, recommendation=replace(report.recommendation, front=tuple(reversed(report.arms[1:6]))))
+
+    texts = {name: documents(report)[name].decode() for name in ("report.md", "report.html")}
+
+    words = "o other configuration beats these in every metric; those that cover most of it first"
+    assert all(words in text for text in texts.values())
+    listed = texts["report.md"].split("## Pareto front")[1].split("## ")[0]
+    assert re.findall(r"^\| (\d+) \|", listed, re.MULTILINE) == ["5", "4", "3", "2", "1"]
+    table = texts["report.html"].split("Pareto front over all metrics")[2].split("</table>")[0]
+    assert re.findall(r">#(\d+)</th>", table) == ["5", "4", "3", "2", "1"]
