@@ -9,6 +9,7 @@ from convergence_cluster.bootstrap.control import Control
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
+from convergence_cluster.bootstrap.results_folder import require_writable
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import ArmEstimate, Interval, StopReason
@@ -68,7 +69,7 @@ def optimize(
     the study names, both from the environment and from `.env` in the current folder.
 
     Raises:
-        SpecError: the study file is not valid, or lacks a key or a price.
+        SpecError: the study file is not valid, lacks a key or a price, or its results could not be written.
         Conflict: another process runs the same study.
     """
     loaded = study if isinstance(study, LoadedStudy) else load_study(study)
@@ -77,7 +78,8 @@ def optimize(
     settings = read_settings(environ)
     if not is_logging_configured():
         configure_logging(settings.log_level, redact=redactor(secrets_of(environ)))
-    control = Control(settings, environ=environ, clock=SystemClock())
+    require: Callable[[Study], None] = require_writable if writes_files else lambda _: None
+    control = Control(settings, environ=environ, clock=SystemClock(), require=require)
     report = control.run(loaded, source=source, is_new=is_new, listener=on_progress).report
     answer = report.recommendation
     return StudyResult(

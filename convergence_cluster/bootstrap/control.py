@@ -41,8 +41,17 @@ _READER = -1
 class Control:
     """Runs studies in this process."""
 
-    def __init__(self, settings: Settings, *, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        environ: Mapping[str, str],
+        clock: Clock,
+        require: Callable[[LoadedStudy], None] = lambda _: None,
+    ) -> None:
+        """`require` refuses a study that its caller has no use for, by a `SpecError`, before anything is spent."""
         silence_stamina()
+        self._require = require
         self._settings = settings
         self._environ = environ
         self._clock = clock
@@ -113,6 +122,7 @@ class Control:
                 not be kept for want of a price.
         """
         check_study(study)
+        self._require(study)
         problems: list[Problem] = missing_environment(study.spec, self._environ)
         raise_all(replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in problems)
         cost_bound(study, environ=self._environ, clock=self._clock).check()

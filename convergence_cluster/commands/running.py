@@ -6,6 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from convergence_cluster.bootstrap.control import Control
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.bootstrap.reporting import write_report
+from convergence_cluster.bootstrap.results_folder import require_writable
 from convergence_cluster.bootstrap.sitting import Sitting
 from convergence_cluster.bootstrap.submitting import ClusterClient
 from convergence_cluster.commands.conditions import Condition, parse_condition
@@ -50,11 +52,17 @@ def configure_view(parser: argparse.ArgumentParser) -> None:
 
 
 def open_control(options: argparse.Namespace | None = None) -> Control:
-    """Return the control over studies in this process, with logging set up and every secret known to it."""
+    """Return the control over studies in this process, with logging set up and every secret known to it.
+
+    With the options of a command that runs a study, no study begins whose results could not be written.
+    """
     environ = dict(surroundings())
-    if options is not None and options.no_cache:
+    if options is None:
+        return Control(_settings_for(environ), environ=environ, clock=SystemClock())
+    if options.no_cache:
         environ["CONVERGENCE_CACHE_MB"] = "0"  # the environment reaches the processes that make the calls
-    return Control(_settings_for(environ), environ=environ, clock=SystemClock())
+    require = partial(require_writable, folder=options.output)
+    return Control(_settings_for(environ), environ=environ, clock=SystemClock(), require=require)
 
 
 def surroundings() -> Mapping[str, str]:

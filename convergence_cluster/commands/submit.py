@@ -2,6 +2,7 @@
 
 import argparse
 
+from convergence_cluster.bootstrap.results_folder import require_writable
 from convergence_cluster.bootstrap.submitting import without_cache
 from convergence_cluster.commands import optimize
 from convergence_cluster.commands.optimize import load
@@ -33,6 +34,8 @@ def run(options: argparse.Namespace) -> int:
     if client is None:
         return optimize.run(options)
     study = load(options)
+    if not options.detach:
+        require_writable(study, options.output)
     if options.no_cache:
         study = without_cache(study)
     submitted = client.submit(study, source=options.study, priority=Priority(options.priority), is_new=options.new)

@@ -30,6 +30,7 @@ from convergence_cluster.spec.templated import templates_of
 from convergence_cluster.spec.validation import validate
 
 _PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
+_WRITTEN: Final = (("output", "save_path"), ("output", "export_best_config"))
 _CATEGORICAL: Final = ParameterKind.CATEGORICAL
 _NOT_IDENTITY: Final = {"budget", "output", "legacy", "society", "weave", "agent", "rate_limiting"}
 _NOT_IDENTITY_OF_API: Final = {"description", "auth", "tls", "rate", "prices", "cache"}
@@ -71,7 +72,7 @@ class LoadedStudy:
     stands_for: str | None = None
     """The endpoint in the file, where `api.endpoint` is a server that was started for it."""
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
-    """Where the keys stand that are judged later: environment variables, what needs a price, and templates."""
+    """Where the keys stand that are judged later: environment variables, prices, templates, folders."""
 
     @property
     def all_cases(self) -> tuple[TestCase, ...]:
@@ -279,7 +280,8 @@ class _Parts:
 
 
 def _judged_later(spec: StudySpec) -> list[tuple[str | int, ...]]:
-    return [*(path for path, _, _ in needed_environment(spec)), *_PRICED, *(path for path, _ in templates_of(spec))]
+    variables = (path for path, _, _ in needed_environment(spec))
+    return [*variables, *_PRICED, *_WRITTEN, *(path for path, _ in templates_of(spec))]
 
 
 def _without(document: Json, keys: set[str]) -> Json:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.study_runs import KEPT_VARIABLES, ROOT, Folder, Server, predecessor_study, serving_llm
+from tests.study_runs import EVALUATOR, KEPT_VARIABLES, ROOT, Folder, Server, predecessor_study, serving_llm
 
 ESCAPE = "\x1b"
 SHIPPED_FORMATS = ("best_config.json", "detailed_results.json", "experiments.csv", "report.html", "report.md")
@@ -167,8 +167,21 @@ def test_env_completes_the_shell_and_never_overrules_it(folder: Folder, server: 
     assert server.books()["requests"] == 80
 
 
-def test_results_that_cannot_be_written_are_shown_and_can_be_written_elsewhere(folder: Folder) -> None:
+def test_results_that_could_not_be_written_are_told_before_the_first_call(folder: Folder, server: Server) -> None:
     (folder.path / "results").write_text("a file where a folder should be")
+
+    found = folder.call("optimize", "study.yaml", "--quiet")
+
+    assert found.code == 2
+    assert re.fullmatch(
+        r"error: study.yaml:\d+: output.save_path: results: .*/results is not a folder; .*\n", found.err
+    )
+    assert server.books()["requests"] == 0
+
+
+def test_results_that_cannot_be_written_are_shown_and_can_be_written_elsewhere(folder: Folder, server: Server) -> None:
+    spoiling = "from pathlib import Path\n(Path(__file__).parent / 'results').write_text('a file')\n" + EVALUATOR
+    folder.write(small_study(server), evaluator=spoiling)
 
     found = folder.call("optimize", "study.yaml", "--quiet")
     again = folder.call("report", "-o", "elsewhere")
