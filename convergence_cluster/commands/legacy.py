@@ -11,8 +11,9 @@ from pathlib import Path
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.remembering import open_legacy
 from convergence_cluster.domain.errors import ConvergenceError
+from convergence_cluster.optimizers.policy import earned
 from convergence_cluster.reports.cells import cell
-from convergence_cluster.reports.wording import configuration_text
+from convergence_cluster.reports.wording import configuration_text, counted, percent
 from convergence_cluster.settings import Settings, read_settings, sqlite_url
 from convergence_cluster.storage.legacy import LegacyStore
 from convergence_cluster.storage.legacy_files import (
@@ -20,6 +21,7 @@ from convergence_cluster.storage.legacy_files import (
     WINNER_COLUMNS,
     audit_rows,
     export_document,
+    family_document,
     import_file,
     winner_rows,
 )
@@ -34,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verbs.add_parser("list", help="the families of studies that learn from each other")
     show = verbs.add_parser("show", help="what a family knows: its studies and their best configurations")
     show.add_argument("family", help="its name, or the beginning of its id")
+    show.add_argument("--json", action="store_true", help="print all of it as JSON, every configuration and case")
     export = verbs.add_parser("export", help="write everything as JSON, or a family as CSV")
     export.add_argument("--family", help="only this one, as winners_<name>.csv and audit_<study>.csv")
     export.add_argument("-o", "--output", type=Path, metavar="PATH", help="JSON file, or folder for the CSV files")
@@ -58,13 +61,15 @@ def _run(options: argparse.Namespace, settings: Settings) -> int:
             case "list":
                 _list(store)
             case "show":
-                _show(store, options.family)
+                _show(store, options.family, as_json=options.json)
             case "export":
                 _export(store, options.family, options.output)
             case _:
                 found = import_file(store, options.path)
                 print(
-                    f"imported {found.n_arms} configurations of {found.n_studies} studies ({found.n_families} families)"
+                    f"imported {counted(found.n_arms, 'configuration')} of "
+                    f"{counted(found.n_studies, 'study', 'studies')} "
+                    f"({counted(found.n_families, 'family', 'families')})"
                 )
     return 0
 
@@ -76,22 +81,31 @@ def _list(store: LegacyStore) -> None:
     for record in records:
         last = datetime.fromtimestamp(record.last_at_s, UTC).strftime("%Y-%m-%d")
         print(
-            f"{record.family.id}  {record.family.name}: {record.n_studies} studies, {record.n_calls} calls, "
+            f"{record.family.id}  {record.family.name}: {counted(record.n_studies, 'study', 'studies')}, "
+            f"{counted(record.n_calls, 'call')}, "
             f"last on {last}; {', '.join(record.family.metrics)}"
         )
 
 
-def _show(store: LegacyStore, name: str) -> None:
+def _show(store: LegacyStore, name: str, *, as_json: bool) -> None:
     record = store.find(name)
+    if as_json:
+        print(json.dumps(family_document(store, record.family), indent=1))
+        return
     print(f"{record.family.name} ({record.family.id}) at {record.family.endpoint}")
     for study in store.studies(record.family.id):
         finished = datetime.fromtimestamp(study.finished_at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        print(f"  {study.id}, {finished}, {study.n_calls} calls, {len(study.arms)} configurations kept")
+        kept = counted(len(study.arms), "configuration")
+        print(f"  {study.id}, {finished}, {counted(study.n_calls, 'call')}, {kept} kept")
         for arm in study.arms[:_N_SHOWN]:
             sure = "" if arm.deviation is None else f" ± {arm.deviation:.3f}"
-            print(f"    {arm.score:.3f}{sure} after {arm.n_calls} calls: {configuration_text(arm.configuration)}")
-        if study.policy:
-            print(f"    operators: {json.dumps(study.policy)}")
+            calls = counted(arm.n_calls, "call")
+            print(f"    {arm.score:.3f}{sure} after {calls}: {configuration_text(arm.configuration)}")
+        if len(study.arms) > _N_SHOWN:
+            print(f"    {len(study.arms) - _N_SHOWN:,} more: --json")
+        if paid := earned(study.policy):
+            shares = ", ".join(f"{name} {percent(share)} of {n:.0f}" for name, (n, share) in paid.items())
+            print(f"    proposals that equalled or beat the best so far: {shares}")
 
 
 def _export(store: LegacyStore, family: str | None, output: Path | None) -> None:

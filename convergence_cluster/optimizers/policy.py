@@ -82,6 +82,21 @@ class OperatorPolicy:
                 self._moment[name] = CARRIED * np.array(regression["moment"])
 
 
+def earned(state: Mapping[str, Json]) -> dict[str, tuple[float, float]]:
+    """Return of each operator in a policy's state how many of its children were judged, and the share that paid.
+
+    Older ones count less, so the number need not be whole; an operator without any is left out.
+    """
+    if state.get("context") != list(CONTEXT):
+        return {}
+    found = {}
+    for name, regression in state.get("operators", {}).items():
+        n = float(regression["precision"][0][0]) - 1.0  # the context begins with 1, the precision with the identity
+        if n > 0:
+            found[name] = (n, min(max(float(regression["moment"][0]) / n, 0.0), 1.0))
+    return found
+
+
 def policy_context(n_arms: int, share_categorical: float) -> NDArray[np.float64]:
     """Return the context of one decision, in the order of `CONTEXT`, each about 1 in size."""
     return np.array([1.0, np.log10(1.0 + n_arms) / 2.0, share_categorical])

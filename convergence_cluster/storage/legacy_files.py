@@ -44,14 +44,13 @@ def export_document(store: LegacyStore) -> Json:
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
-        "families": [
-            {
-                "family": asdict(record.family),
-                "studies": [asdict(study) for study in store.studies(record.family.id)],
-            }
-            for record in store.families()
-        ],
+        "families": [family_document(store, record.family) for record in store.families()],
     }
+
+
+def family_document(store: LegacyStore, family: Family) -> Json:
+    """Return everything the store holds of one family as one JSON value."""
+    return {"family": asdict(family), "studies": [asdict(study) for study in store.studies(family.id)]}
 
 
 def winner_rows(family: Family, studies: Sequence[LegacyStudy]) -> Iterator[tuple[object, ...]]:

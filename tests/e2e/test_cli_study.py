@@ -199,15 +199,21 @@ def test_what_was_learned_is_listed_shown_exported_and_imported(folder: Folder) 
 
     listed = folder.call("legacy", "list")
     shown = folder.call("legacy", "show", "crash-test")
+    whole = folder.call("legacy", "show", "crash-test", "--json")
     exported = folder.call("legacy", "export", "-o", "memory.json")
     winners = folder.call("legacy", "export", "--family", "crash-test", "-o", "csv")
     taken = folder.call("legacy", "--file", "other.db", "import", "memory.json")
     relisted = folder.call("legacy", "--file", "other.db", "list")
 
     assert [done.code for done in (listed, shown, exported, winners, taken, relisted)] == [0] * 6
-    assert "crash-test: 1 studies, 80 calls" in listed.out
+    assert "crash-test: 1 study, 80 calls" in listed.out
     assert relisted.out == listed.out
     assert "model=" in shown.out
+    assert "more: --json" in shown.out
+    assert not re.search(r"[\[\]{}]", shown.out)
+    document = json.loads(whole.out)
+    assert (document["family"]["name"], len(document["studies"])) == ("crash-test", 1)
+    assert len(document["studies"][0]["arms"]) > 5
     assert (folder.path / "csv" / "winners_crash-test.csv").read_text().startswith("test_case_id,")
     assert len(list((folder.path / "csv").glob("audit_crash-test-*.csv"))) == 1
 

@@ -6,7 +6,7 @@ import pytest
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.optimizers.evolution import BREEDING
 from convergence_cluster.optimizers.genome import Codec
-from convergence_cluster.optimizers.policy import OPERATORS, OperatorPolicy, policy_context
+from convergence_cluster.optimizers.policy import OPERATORS, OperatorPolicy, earned, policy_context
 
 SPACE = SearchSpace(
     parameters=(
@@ -80,3 +80,15 @@ def test_a_policy_switched_off_learns_nothing() -> None:
     policy.learn("mutation", policy_context(1, 0.0), 1.0)
 
     assert policy.state() == OperatorPolicy({}).state()
+
+
+def test_what_operators_earned_can_be_read_from_their_state() -> None:
+    policy, context = OperatorPolicy({}), policy_context(100, 0.5)
+    for reward in (1.0, 0.0, 1.0, 1.0):
+        policy.learn("local", context, reward)
+
+    found = earned(policy.state())
+
+    assert list(found) == ["local"]
+    assert found["local"] == pytest.approx((4.0, 0.75), abs=0.1)
+    assert earned({}) == earned({"context": ["other"], "operators": {}}) == {}
