@@ -32,7 +32,7 @@ def charts(report: StudyReport, counts: Tally, names: Sequence[Visualization] | 
 
 def score_over_time(report: StudyReport) -> tuple[Chart, ...]:
     """Return the incumbent's score with its interval over the calls."""
-    points = _thinned(report.trajectory)
+    points = _thinned(_with_answer(report))
     if not points:
         return ()
     baseline = report.recommendation.baseline
@@ -63,6 +63,17 @@ def score_over_time(report: StudyReport) -> tuple[Chart, ...]:
             ),
         ),
     )
+
+
+def _with_answer(report: StudyReport) -> tuple[TrajectoryPoint, ...]:
+    """Return the trajectory up to the answer itself: its last point may be some calls older."""
+    answer, points = report.recommendation, report.trajectory
+    if answer.best is None or not points:
+        return points
+    last = TrajectoryPoint(
+        n_calls=max(points[-1].n_calls, answer.n_calls), arm=answer.best.arm, score=answer.best.score
+    )
+    return (*(point for point in points if point.n_calls < last.n_calls), last)
 
 
 def _thinned(points: Sequence[TrajectoryPoint]) -> list[TrajectoryPoint]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from convergence_cluster.domain.search import Interval
 from convergence_cluster.reports.charts import Bar, Frame, axis, bars
 from convergence_cluster.reports.plots import MAX_POINTS, score_over_time
-from convergence_cluster.reports.wording import number
+from convergence_cluster.reports.wording import number, score_interval
 from tests.unit.reports.example_study import make_report
 
 FINITE = st.floats(min_value=-1e12, max_value=1e12)
@@ -71,3 +71,15 @@ def test_a_long_trajectory_is_thinned_but_keeps_its_end() -> None:
 
 def test_a_study_without_a_trajectory_has_no_such_chart() -> None:
     assert score_over_time(replace(make_report(), trajectory=())) == ()
+
+
+def test_the_incumbent_ends_at_the_answer_also_where_it_changed_after_the_last_mark() -> None:
+    report = make_report()
+    best = report.recommendation.best
+    assert best is not None
+    early = tuple(replace(p, n_calls=p.n_calls // 2, arm=report.arms[3].arm) for p in report.trajectory)
+
+    (chart,) = score_over_time(replace(report, trajectory=early))
+
+    assert f"ends at {score_interval(best.score)} after {report.recommendation.n_calls} calls" in chart.description
+    assert f"call {report.recommendation.n_calls}: configuration #{best.arm}" in chart.body
