@@ -41,6 +41,11 @@ def breaches(report: StudyReport, arm: ArmEstimate | None) -> tuple[Breach, ...]
     return tuple(found)
 
 
+def breach_mark(arm: ArmEstimate) -> str:
+    """Return what stands behind a configuration of a list that breaks a constraint; nothing where it keeps all."""
+    return "" if arm.is_feasible else " (breaks a constraint)"
+
+
 def breach_words(report: StudyReport) -> str | None:
     """Return which bounds the answer breaks; None where it keeps all, or there is none."""
     best = report.recommendation.best

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import ArmEstimate
+from convergence_cluster.reports.constraints import breach_mark
 from convergence_cluster.reports.importance import METHOD, importances
 from convergence_cluster.reports.markup import Markup, tag
 from convergence_cluster.reports.records import StudyReport
@@ -74,7 +75,7 @@ def _arm(report: StudyReport, counts: Tally, arm: ArmEstimate, parameters: Itera
         "tr",
         tag("th", f"#{arm.arm}", scope="row", data_v=arm.arm),
         *(_figure(value, words) for value, words in figures),
-        tag("td", arm.state.value),
+        tag("td", f"{arm.state.value}{breach_mark(arm)}"),
         tag("td", arm.operator),
         *(_short(arm.configuration, name) for name in parameters),
         class_=role(report, arm),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from convergence_cluster.domain.search import ArmEstimate
+from convergence_cluster.reports.constraints import breach_mark
 from convergence_cluster.reports.contrast import contrasts, difference_text
 from convergence_cluster.reports.findings import (
     FRONT_ORDER,
@@ -28,6 +29,7 @@ from convergence_cluster.reports.wording import (
     quantity_interval,
     score,
     score_interval,
+    sentence,
     value_text,
 )
 
@@ -64,8 +66,8 @@ def _answer(report: StudyReport) -> list[str]:
     facts = [
         *([f"Constraints {broken}."] if broken else []),
         f"Score: {score_interval(best.score)}; {score_change(report)}.",
-        f"{how_sure(report)}.",
-        f"{gain(report)}.",
+        sentence(how_sure(report)),
+        sentence(gain(report)),
     ]
     unseen = holdout(report)
     return [
@@ -101,7 +103,7 @@ def _arms(title: str, report: StudyReport, arms: Sequence[ArmEstimate], caption:
             f"{arm.arm}",
             markdown(score_interval(arm.score)),
             *(markdown(quantity_interval(o, m.unit)) for o, m in zip(arm.objectives, metrics, strict=False)),
-            markdown(configuration_text(arm.configuration)),
+            markdown(f"{configuration_text(arm.configuration)}{breach_mark(arm)}"),
         )
         for arm in arms[:MAX_ROWS]
     ]

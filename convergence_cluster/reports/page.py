@@ -22,6 +22,7 @@ from convergence_cluster.reports.wording import (
     moment,
     percent,
     score,
+    sentence,
     signed,
     usd,
 )
@@ -32,7 +33,7 @@ _LABELS = {COST: "Cost per call", LATENCY: "Latency per call"}
 def report_html(report: StudyReport, counts: Tally, visualizations: Sequence[Visualization] | None = None) -> str:
     """Return the page."""
     body = [
-        tag("header", tag("h1", report.name), tag("p", _subtitle(report))),
+        tag("header", tag("h1", report.name), tag("p", _subtitle(report)), _alarm(report)),
         tag(
             "main",
             _section("answer", "Answer", [_tiles(report, counts), sections.answer_table(report), _facts(report)]),
@@ -71,6 +72,12 @@ def _hash(source: str) -> str:
 def _subtitle(report: StudyReport) -> str:
     took = duration(report.finished_at_s - report.started_at_s)
     return f"{headline(report)}. {moment(report.started_at_s)}, {took}. Study {report.study}."
+
+
+def _alarm(report: StudyReport) -> Markup:
+    """Return a warning that nobody misses where the answer breaks a constraint."""
+    broken = unkept(report)
+    return EMPTY if broken is None else tag("p", f"Constraints {broken}.", class_="alarm")
 
 
 def _section(name: str, title: str, parts: Sequence[Markup]) -> Markup:
@@ -134,11 +141,10 @@ def _change(report: StudyReport) -> Markup:
 def _facts(report: StudyReport) -> Markup:
     if report.recommendation.best is None:
         return EMPTY
-    unseen, broken = holdout(report), unkept(report)
+    unseen = holdout(report)
     facts = [
-        *([tag("strong", f"Constraints {broken}.")] if broken else []),
-        f"{how_sure(report)}.",
-        f"{gain(report)}.",
+        sentence(how_sure(report)),
+        sentence(gain(report)),
         *([f"On cases that the search never saw: {unseen}."] if unseen else []),
         *([f"Started from: {report.legacy}"] if report.legacy else []),
         "Every interval holds 90 %. A score is a posterior mean over all test cases, not the luckiest draw.",

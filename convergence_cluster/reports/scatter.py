@@ -177,14 +177,15 @@ def _legend(kinds: dict[ArmId, str]) -> Markup:
 
 def _description(n_found: int, n_shown: int, n_front: int) -> str:
     cut = f" {n_found - n_shown:,} more of lower score are left out." if n_found > n_shown else ""
-    return (
-        f"Means of {counted(n_shown, 'configuration')}, {n_front:,} of them on the front of these two (dotted); "
-        f"crosses are 90 % intervals.{cut}"
-    )
+    front = f"{n_front:,} of them on the front of these two" + (" (dotted)" if n_front > 1 else "")
+    if not n_front:
+        front = "none of which keeps the constraints"
+    return f"Means of {counted(n_shown, 'configuration')}, {front}; crosses are 90 % intervals.{cut}"
 
 
 def _dollars(value: float) -> str:
-    return f"${number(value)}"
+    plain = f"{value:.6f}".rstrip("0").rstrip(".")
+    return f"${plain}" if 1e-6 <= value < 1e-4 else f"${number(value)}"  # noqa: PLR2004 - no exponents on an axis
 
 
 def _slug(name: str) -> str:

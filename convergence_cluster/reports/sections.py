@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from convergence_cluster.domain.identity import Configuration, Json, canonical_json
 from convergence_cluster.domain.search import ArmEstimate
+from convergence_cluster.reports.constraints import breach_mark
 from convergence_cluster.reports.contrast import Contrast, contrasts, difference_text, estimate
 from convergence_cluster.reports.findings import FRONT_ORDER
 from convergence_cluster.reports.losses import Loss, losses
@@ -139,7 +140,7 @@ def _alternatives(report: StudyReport, caption: str, arms: Sequence[ArmEstimate]
         tag(
             "tr",
             tag("th", f"#{arm.arm}", scope="row"),
-            tag("td", configuration_text(arm.configuration), class_="long"),
+            tag("td", f"{configuration_text(arm.configuration)}{breach_mark(arm)}", class_="long"),
             tag("td", score_interval(arm.score), class_="fix"),
             *(
                 tag("td", quantity_interval(estimate(arm, i), m.unit), class_="fix")

@@ -46,7 +46,9 @@ PAGE_STYLE = (
 html{background:var(--paper);color:var(--ink);
 font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 body{margin:0 auto;max-width:1360px;padding:20px clamp(12px,3vw,40px) 60px}
-header p,.soft,figcaption,caption,.note{color:var(--soft)}
+header p{max-width:none}
+.alarm{border:2px solid var(--bad);border-radius:10px;padding:8px 12px;margin:.8em 0;font-weight:600}
+header p:not(.alarm),.soft,figcaption,caption,.note{color:var(--soft)}
 h1{font-size:1.5rem;line-height:1.25;margin:.2em 0;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.2em 0 .6em;padding-top:.5em;border-top:1px solid var(--rule)}
 h3{font-size:1rem;margin:0 0 .3em;overflow-wrap:anywhere}

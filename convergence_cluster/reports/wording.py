@@ -156,6 +156,11 @@ def printable(text: str) -> str:
     return _UNSAFE_FOR_TERMINALS.sub(" ", text).strip()
 
 
+def sentence(words: str) -> str:
+    """Return words as a sentence: a capital first, a full stop last."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 def excerpt(text: str, limit: int) -> str:
     """Return at most `limit` characters, with a mark where the rest was cut."""
     return text if len(text) <= limit else text[: max(0, limit - 1)].rstrip() + "…"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from convergence_cluster.domain.search import Interval
 from convergence_cluster.reports.charts import Bar, Frame, axis, bars
 from convergence_cluster.reports.plots import MAX_POINTS, score_over_time
+from convergence_cluster.reports.scatter import pareto_fronts
 from convergence_cluster.reports.wording import number, score_interval
 from tests.unit.reports.example_study import make_report
 
@@ -83,3 +84,16 @@ def test_the_incumbent_ends_at_the_answer_also_where_it_changed_after_the_last_m
 
     assert f"ends at {score_interval(best.score)} after {report.recommendation.n_calls} calls" in chart.description
     assert f"call {report.recommendation.n_calls}: configuration #{best.arm}" in chart.body
+
+
+def test_an_axis_of_small_prices_has_no_exponents() -> None:
+    report = make_report()
+    cheap = tuple(
+        replace(arm, objectives=(*arm.objectives[:2], Interval(mean=mean, low=mean, high=mean)))
+        for arm, mean in zip(report.arms[:3], (2e-5, 3e-4, 4e-3), strict=True)
+    )
+
+    drawn = next(c for c in pareto_fronts(replace(report, arms=cheap)) if c.name == "pareto_front_quality_cost_usd")
+
+    assert "$0.00001<" in drawn.body
+    assert "e-05" not in drawn.body

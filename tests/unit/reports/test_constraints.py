@@ -1,6 +1,7 @@
 """Answers that break a constraint."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from convergence_cluster.reports.comparison import compare, comparison_json, com
 from convergence_cluster.reports.constraints import breach_words, breaches
 from convergence_cluster.reports.documents import documents
 from convergence_cluster.reports.findings import headline, how_sure
+from convergence_cluster.reports.scatter import pareto_fronts
 from convergence_cluster.reports.summary import last_lines
 from tests.unit.reports.example_study import empty_report, make_report, over_budget
 
@@ -40,6 +42,31 @@ def test_every_report_warns(name: str) -> None:
 
     assert "THE ANSWER BREAKS A CONSTRAINT" in text
     assert "NOT KEPT" in text
+
+
+def test_lists_mark_what_breaks_a_constraint() -> None:
+    report = over_budget(make_report())
+    arms = tuple(replace(arm, is_feasible=arm.arm != 4) for arm in report.arms)
+    report = replace(report, arms=arms, recommendation=replace(report.recommendation, front=arms[3:5]))
+
+    texts = documents(report)
+
+    assert texts["report.md"].decode().count("(breaks a constraint)") == 1
+    assert texts["report.html"].decode().count("(breaks a constraint)") == 2
+
+
+def test_a_chart_without_a_front_says_why() -> None:
+    report = make_report()
+    report = replace(report, arms=tuple(replace(arm, is_feasible=False) for arm in report.arms))
+
+    assert all("none of which keeps the constraints" in chart.description for chart in pareto_fronts(report))
+
+
+def test_the_page_warns_above_everything_else() -> None:
+    page = documents(over_budget(make_report()))["report.html"].decode()
+
+    assert re.search(r"</h1><p>[^<]*</p><p class=\"alarm\">Constraints NOT KEPT[^<]*</p></header>", page)
+    assert 'class="alarm"' not in documents(make_report())["report.html"].decode()
 
 
 def test_programs_are_told() -> None:
