@@ -10,7 +10,7 @@ from convergence_cluster.reports.intervals import bounded, mean_interval, settle
 from convergence_cluster.reports.ranges import possible
 from convergence_cluster.reports.records import MetricDefinition, ScoredCall, StudyReport
 from convergence_cluster.reports.tally import COST, LATENCY, Tally, measured
-from convergence_cluster.reports.wording import excludes_zero, finite, percent, quantity, signed
+from convergence_cluster.reports.wording import UNKNOWN, excludes_zero, finite, percent, quantity, signed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +132,8 @@ def _mean(report: StudyReport, by_case: Mapping[int, float]) -> Interval | None:
 
 def difference_text(contrast: Contrast) -> str:
     """Return the change of one metric in words."""
+    if contrast.best is None or contrast.baseline is None:
+        return UNKNOWN
     reference = contrast.baseline.mean if contrast.baseline else None
     return verdict(contrast.change, reference, contrast.unit)
 

@@ -1,7 +1,7 @@
 """What a study found, as plain sentences that every document shares. Unescaped: whoever writes them escapes them."""
 
 from convergence_cluster.domain.calls import OutcomeKind
-from convergence_cluster.domain.search import Interval
+from convergence_cluster.domain.search import ArmEstimate, Interval
 from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.contrast import verdict
 from convergence_cluster.reports.records import StudyReport
@@ -33,6 +33,11 @@ def headline(report: StudyReport) -> str:
 
 FRONT_ORDER = "no other configuration beats these in every metric; those that cover most of it first"
 """What the front is, and the order in which it is listed."""
+
+
+def front_rows(report: StudyReport) -> tuple[ArmEstimate, ...]:
+    """Return the front as far as it is worth a table: one metric leaves nothing to weigh."""
+    return report.recommendation.front if len(report.metrics) > 1 else ()
 
 
 def unkept(report: StudyReport) -> str | None:

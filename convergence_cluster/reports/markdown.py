@@ -7,6 +7,7 @@ from convergence_cluster.reports.constraints import breach_mark
 from convergence_cluster.reports.contrast import contrasts, difference_text
 from convergence_cluster.reports.findings import (
     FRONT_ORDER,
+    front_rows,
     gain,
     headline,
     holdout,
@@ -44,7 +45,7 @@ def report_md(report: StudyReport, counts: Tally) -> str:
         *_answer(report),
         *_baseline(report, counts),
         *_arms("Tied with it", report, report.recommendation.tied),
-        *_arms("Pareto front", report, report.recommendation.front, f"{FRONT_ORDER.capitalize()}."),
+        *_arms("Pareto front", report, front_rows(report), f"{FRONT_ORDER.capitalize()}."),
         *_importance(report),
         *_losses(report, counts),
         *_failures(counts),

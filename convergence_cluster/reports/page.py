@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from convergence_cluster.reports import listing, sections
 from convergence_cluster.reports.charts import Chart, svg
 from convergence_cluster.reports.constraints import breach_words
-from convergence_cluster.reports.contrast import contrasts, difference_text, value_of
+from convergence_cluster.reports.contrast import Contrast, contrasts, difference_text, value_of
 from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, is_baseline_best, spending, unkept
 from convergence_cluster.reports.markup import EMPTY, Markup, tag, trusted
 from convergence_cluster.reports.plots import charts, outcomes
@@ -98,7 +98,7 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
         _tile("Score", score(best.mean), f"90 % interval {score(best.low)} to {score(best.high)}"),
         _change(report),
         *(
-            _tile(_LABELS[c.name], value_of(c), difference_text(c) if c.baseline else _alone(report))
+            _tile(_LABELS[c.name], value_of(c), difference_text(c) if c.baseline else _alone(report, c))
             for c in contrasts(report, counts)
             if c.name in _LABELS
         ),
@@ -110,7 +110,9 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
     return tag("div", *tiles, class_="tiles")
 
 
-def _alone(report: StudyReport) -> str:
+def _alone(report: StudyReport, contrast: Contrast) -> str:
+    if contrast.best is None:
+        return "no price is known" if contrast.unit == "usd" else "nothing was measured"
     return "the baseline itself" if is_baseline_best(report) else "no baseline to compare with"
 
 

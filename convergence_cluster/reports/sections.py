@@ -7,7 +7,7 @@ from convergence_cluster.domain.identity import Configuration, Json, canonical_j
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.constraints import breach_mark
 from convergence_cluster.reports.contrast import Contrast, contrasts, difference_text, estimate
-from convergence_cluster.reports.findings import FRONT_ORDER
+from convergence_cluster.reports.findings import FRONT_ORDER, front_rows
 from convergence_cluster.reports.losses import Loss, losses
 from convergence_cluster.reports.markup import EMPTY, Markup, tag
 from convergence_cluster.reports.records import StudyReport
@@ -126,7 +126,7 @@ def _words(title: str, value: Json) -> Markup:
 
 def alternatives(report: StudyReport) -> list[Markup]:
     """Return what is tied with the answer, and the front over all metrics."""
-    tied, front = report.recommendation.tied, report.recommendation.front
+    tied, front = report.recommendation.tied, front_rows(report)
     return [
         *_alternatives(report, "Tied: the data cannot tell these from the recommended configuration", tied),
         *_alternatives(report, f"Pareto front over all metrics: {FRONT_ORDER}", front),

@@ -267,3 +267,9 @@ def test_the_front_keeps_its_order_and_says_which_that_is() -> None:
     assert re.findall(r"^\| (\d+) \|", listed, re.MULTILINE) == ["5", "4", "3", "2", "1"]
     table = texts["report.html"].split("Pareto front over all metrics")[2].split("</table>")[0]
     assert re.findall(r">#(\d+)</th>", table) == ["5", "4", "3", "2", "1"]
+
+
+def test_one_metric_alone_has_no_front_to_choose_from() -> None:
+    report = replace(make_report(), metrics=make_report().metrics[:1])
+
+    assert not [name for name, content in documents(report).items() if b"Pareto front" in content]

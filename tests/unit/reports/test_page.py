@@ -132,6 +132,8 @@ def test_an_unknown_price_is_called_unknown() -> None:
     words = " ".join(page_of(without_prices(make_report())).text)
 
     assert "cost unknown (no price known)" in words
+    assert "Cost per call unknown no price is known" in words
+    assert "no common case" not in words
     assert "Cost against quality" not in words
 
 
