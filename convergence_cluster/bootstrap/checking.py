@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from convergence_cluster.domain.errors import SpecError
+from convergence_cluster.domain.calls import TestCase
+from convergence_cluster.domain.errors import PermanentError, SpecError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.domain.space import Parameter, SearchSpace
+from convergence_cluster.evaluators.builtin import JUDGES, BuiltinEvaluator
 from convergence_cluster.providers.template_names import ROOTS, required_paths
 from convergence_cluster.providers.templates import Scope, scope_of
 from convergence_cluster.spec.loading import LoadedStudy
@@ -15,16 +17,19 @@ from convergence_cluster.spec.templated import templates_of
 _OF_JOBS = frozenset({"submitted", "polled", "fetched", "cleaned", "headers"})
 """What the templates of a job's later requests see of earlier answers."""
 
+_MAX_CASES_SHOWN = 5
+
 
 def check_study(study: LoadedStudy) -> None:
-    """Refuse a study whose templates name what is not there.
+    """Refuse a study whose templates name what is not there, or whose test cases cannot be scored.
 
     Raises:
         SpecError: every problem found, one line each.
     """
-    raise_all(
+    problems = [
         replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in template_problems(study)
-    )
+    ]
+    raise_all([*problems, *expectation_problems(study)])
 
 
 def template_problems(study: LoadedStudy) -> Iterator[Problem]:
@@ -50,6 +55,29 @@ def template_problems(study: LoadedStudy) -> Iterator[Problem]:
                 wrong = _wrong_with_cases(path, scopes)
             if wrong:
                 yield Problem(path=place, message=f"{'.'.join(path)}: {wrong}")
+
+
+def expectation_problems(study: LoadedStudy) -> Iterator[Problem]:
+    """Yield the test cases whose `expected` a metric's own function could compare no answer with, a few a metric."""
+    for metric in study.metrics:
+        if metric.function.removeprefix("not_") not in JUDGES:
+            continue
+        evaluator = BuiltinEvaluator(metric=metric.name, function=metric.function, options=metric.options)
+        wrong = [(case, message) for case in study.all_cases if (message := _unfit(evaluator, case)) is not None]
+        for case, message in wrong[:_MAX_CASES_SHOWN]:
+            file, line = study.place_of_case(case.id)
+            yield Problem(path=(), message=message, file=file or study.file, line=line)
+        if len(wrong) > _MAX_CASES_SHOWN:
+            n_more = len(wrong) - _MAX_CASES_SHOWN
+            yield Problem(path=(), message=f"metric {metric.name!r}: the same of {n_more} more", file=study.file)
+
+
+def _unfit(evaluator: BuiltinEvaluator, case: TestCase) -> str | None:
+    try:
+        evaluator.check(case)
+    except PermanentError as error:
+        return f"{error}; correct it, or give the metric a `value` that is expected of every answer"
+    return None
 
 
 def _wrong_with_parameter(path: Sequence[str], space: SearchSpace) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError
@@ -39,6 +39,9 @@ JUDGES: Mapping[str, Judge] = {
     "json_schema": structure.json_schema,
 }
 
+_ANY_ANSWER: Final = "0"
+"""A number, a text and JSON: no function stops at it before it has looked at what is expected."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltinEvaluator:
@@ -58,11 +61,22 @@ class BuiltinEvaluator:
             PermanentError: the case's `expected` does not fit the function.
         """
         del configuration, scoring
+        return {self.metric: self._score(answer.text, case)}
+
+    def check(self, case: TestCase) -> None:
+        """Refuse a test case that no answer could be scored against.
+
+        Raises:
+            PermanentError: the case's `expected` does not fit the function.
+        """
+        self._score(_ANY_ANSWER, case)
+
+    def _score(self, answer: str, case: TestCase) -> float:
         name = self.function.removeprefix("not_")
         expected = {"value": self.options["value"]} if "value" in self.options else case.expected
         try:
-            value = JUDGES[name](answer.text, expected, self.options)
-            return {self.metric: value if name == self.function else 1.0 - value}
+            value = JUDGES[name](answer, expected, self.options)
+            return value if name == self.function else 1.0 - value
         except PermanentError as error:
             raise PermanentError(f"metric {self.metric!r}, test case {case.id!r}: {error}") from None
         except Exception as error:  # an answer or an `expected` of a kind nobody thought of

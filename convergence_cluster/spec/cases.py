@@ -31,6 +31,14 @@ _OWN_KEYS: Final = ("id", "input", "expected", "assert", "weight", "tags", "meta
 Line: TypeAlias = Callable[[], int]
 """Looks up a line number, which takes time and is only needed for messages."""
 
+FindCase: TypeAlias = Callable[[CaseId], tuple[str, int]]
+"""From a test case to its file and line; 0 where no line is known."""
+
+
+def nowhere(_: CaseId) -> tuple[str, int]:
+    """Return the place of a case that was not read from a file."""
+    return "", 0
+
 
 class Cases:
     """The cases of one source, and what is wrong with them."""
@@ -86,13 +94,18 @@ class Cases:
         self._seen.setdefault(name, line)
         return CaseId(name)
 
+    def place(self, case_id: CaseId) -> tuple[str, int]:
+        """Return the file and the line of a case; 0 for one that is not written there."""
+        line = self._seen.get(case_id)
+        return self._file, 0 if line is None else line()
+
     def reject(self, line: Line, path: tuple[str | int, ...], message: str) -> None:
         """Note what is wrong."""
         self.problems.append(Problem(path=path, message=message, file=self._file, line=line()))
 
 
-def load_cases(path: Path, name: str) -> tuple[tuple[TestCase, ...], list[Problem]]:
-    """Return the cases of a file, and what is wrong with them; messages call the file `name`.
+def load_cases(path: Path, name: str) -> Cases:
+    """Return the cases of a file; messages call the file `name`.
 
     Raises:
         SpecError: the file can't be read or is not well-formed.
@@ -107,7 +120,7 @@ def load_cases(path: Path, name: str) -> tuple[tuple[TestCase, ...], list[Proble
     return _checked(found, 1, ())
 
 
-def cases_of(document: Document, path: tuple[str | int, ...]) -> tuple[tuple[TestCase, ...], list[Problem]]:
+def cases_of(document: Document, path: tuple[str | int, ...]) -> Cases:
     """Return the cases at a path of a parsed file: a list, `{"test_cases": [...]}` or one case."""
     value = document.value
     for part in path:
@@ -136,10 +149,10 @@ def split(cases: Sequence[TestCase], share: float, seed: int) -> tuple[tuple[Tes
     return tuple(c for c in cases if c.id not in kept), tuple(c for c in cases if c.id in kept)
 
 
-def _checked(found: Cases, line: int, path: tuple[str | int, ...]) -> tuple[tuple[TestCase, ...], list[Problem]]:
+def _checked(found: Cases, line: int, path: tuple[str | int, ...]) -> Cases:
     if not found.cases and not found.problems:
         found.reject(partial(int, line), path, "no test cases; expected at least one")
-    return tuple(found.cases), found.problems
+    return found
 
 
 def _inputs(given: Mapping[str, Json]) -> Json:

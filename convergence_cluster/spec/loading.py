@@ -13,7 +13,7 @@ from convergence_cluster.spec.agreement import algorithm_problems, model_problem
 from convergence_cluster.spec.augmenting import augmented
 from convergence_cluster.spec.baseline import baseline
 from convergence_cluster.spec.candidates import candidate_problems, distinct, read_candidates
-from convergence_cluster.spec.cases import DEFAULT_FILE, cases_of, load_cases, split
+from convergence_cluster.spec.cases import DEFAULT_FILE, Cases, FindCase, cases_of, load_cases, nowhere, split
 from convergence_cluster.spec.document import Document, parse
 from convergence_cluster.spec.environment import helpers_of, needed_environment
 from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator, find_function
@@ -73,6 +73,8 @@ class LoadedStudy:
     """The endpoint in the file, where `api.endpoint` is a server that was started for it."""
     lines: Mapping[tuple[str | int, ...], int] = field(default_factory=dict, compare=False)
     """Where the keys stand that are judged later: environment variables, prices, templates, folders."""
+    place_of_case: FindCase = field(default=nowhere, compare=False, repr=False)
+    """Where a test case stands."""
 
     @property
     def all_cases(self) -> tuple[TestCase, ...]:
@@ -149,6 +151,7 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
         files=files,
         labels=labels,
         notes=(*notes_of(spec, space, evaluator), *made, *inferred),
+        place_of_case=parts.place_of_case,
         lines={path: document.line(path) for path in _judged_later(spec)},
         digest=study_digest(
             spec, space, cases, prompts=prompts, evaluator=evaluator, target=target, files=files, labels=labels
@@ -201,6 +204,7 @@ class _Parts:
         self._directory = directory
         self._spec = spec
         self.problems: list[Problem] = []
+        self.place_of_case: FindCase = nowhere
 
     def add(self, problems: Sequence[Problem]) -> None:
         """Take problems; those without a file are of the study file."""
@@ -213,21 +217,22 @@ class _Parts:
         if section.path is None and section.inline is not None:
             given = self._document.value["evaluation"]["test_cases"]
             inline = ("evaluation", "test_cases", *(("inline",) if isinstance(given, dict) else ()))
-            cases, problems = cases_of(self._document, inline)
-            self.add(problems)
-            return cases
+            return self._cases_found(cases_of(self._document, inline))
         if section.path is None and not (self._directory / DEFAULT_FILE).is_file():
             message = f"required: the file of test cases, or inline cases, or {DEFAULT_FILE} beside the study file"
             self.add([Problem(path=path, message=message)])
             return ()
         name = section.path or DEFAULT_FILE
         try:
-            cases, problems = load_cases(self._directory / name, name)
+            return self._cases_found(load_cases(self._directory / name, name))
         except InvalidStudyError as error:
             self._add_of_file(path, error)
             return ()
-        self.add(problems)
-        return cases
+
+    def _cases_found(self, found: Cases) -> tuple[TestCase, ...]:
+        self.add(found.problems)
+        self.place_of_case = found.place
+        return tuple(found.cases)
 
     def read_target(self) -> EvaluatorSource | None:
         """Return the function that is the API, None where it is none."""

@@ -121,3 +121,55 @@ evaluation: {test_cases: [{input: {q: one}}], metrics: {success_rate: 1}}
         check_study(study)
 
     assert str(caught.value).startswith("study.yaml:1: api.request.body.b: params.b: b has a condition")
+
+
+def scored_by(metric: str, *expected: str) -> LoadedStudy:
+    cases = "\n".join(f"    - {{id: case{n}, input: {{q: {n}}}{each}}}" for n, each in enumerate(expected))
+    return loads(f"""\
+api: {{name: x, endpoint: https://example.com}}
+search_space: {{parameters: {{a: [1, 2]}}}}
+evaluation:
+  metrics: {{good: {metric}}}
+  test_cases:
+{cases}
+""")
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected", "told"),
+    [
+        ("{function: numeric}", ", expected: banana", "`expected` is 'banana'; a number was expected"),
+        ("{function: not_numeric}", ", expected: banana", "`expected` is 'banana'; a number was expected"),
+        ("{function: numeric, field: a}", ", expected: banana", "`expected` is 'banana'; a number was expected"),
+        ("{function: contains}", "", "the test case has no `expected` to compare the answer with"),
+        ("{function: contains}", ", expected: []", "`expected` is an empty list"),
+        (
+            "{function: exact}",
+            ", expected: {lang: en}",
+            "`expected` has the keys ['lang']; one of exact, equals, answer",
+        ),
+        ("{function: regex}", ", expected: '('", "'(' is not a valid regular expression"),
+        ("{function: json_schema}", ", expected: {schema: {type: 5}}", "not a valid JSON schema"),
+        ("{function: length}", ", expected: {mim: 3}", "`length` needs `min` or `max`"),
+    ],
+)
+def test_a_case_that_no_answer_can_be_scored_against_is_told_at_its_line(metric: str, expected: str, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        check_study(scored_by(metric, ", expected: {min: 1, text: '5', schema: {}}", expected))
+
+    assert str(caught.value).startswith(f"study.yaml:7: metric 'good', test case 'case1': {told}")
+    assert str(caught.value).endswith("; correct it, or give the metric a `value` that is expected of every answer")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_a_metric_expects_of_every_answer_stands_in_for_the_cases() -> None:
+    check_study(scored_by("{function: numeric, value: 0.5}", "", ", expected: banana"))
+
+
+def test_of_many_cases_that_cannot_be_scored_a_few_are_told() -> None:
+    with pytest.raises(SpecError) as caught:
+        check_study(scored_by("{function: numeric}", *[", expected: x"] * 100))
+
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 6
+    assert "study.yaml: metric 'good': the same of 95 more" in lines

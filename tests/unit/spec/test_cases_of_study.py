@@ -16,9 +16,9 @@ from convergence_cluster.spec.problems import raise_all
 
 def cases_of_text(folder: Path, name: str, content: str) -> tuple[TestCase, ...]:
     (folder / name).write_text(content, encoding="utf-8")
-    cases, problems = load_cases(folder / name, name)
-    raise_all(problems)
-    return cases
+    found = load_cases(folder / name, name)
+    raise_all(found.problems)
+    return tuple(found.cases)
 
 
 ONE = {"id": "a", "input": {"prompt": "hi"}, "expected": {"contains": ["x"]}}
@@ -137,3 +137,11 @@ search_space: {parameters: {a: [1, 2]}}
 
     assert len(study.cases) == 3
     assert len(study.holdout) == 2
+
+
+def test_a_case_is_found_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("id,q\na,1\nb,2\n")
+
+    found = load_cases(tmp_path / "c.csv", "c.csv")
+
+    assert [found.place(CaseId(name)) for name in ("a", "b", "other")] == [("c.csv", 2), ("c.csv", 3), ("c.csv", 0)]
