@@ -18,6 +18,7 @@ from convergence_cluster.spec.document import Document, parse
 from convergence_cluster.spec.environment import helpers_of, needed_environment
 from convergence_cluster.spec.evaluator_file import EvaluatorSource, find_evaluator, find_function
 from convergence_cluster.spec.files import Row, read_document
+from convergence_cluster.spec.functions import CUSTOM
 from convergence_cluster.spec.labels import Labelled, labels_of_study
 from convergence_cluster.spec.metrics import Metric, to_metrics, to_objectives
 from convergence_cluster.spec.named_files import read_named
@@ -128,6 +129,8 @@ def _assemble(document: Document, directory: Path) -> LoadedStudy:
     named = spec.evaluation.custom_evaluator.is_used or evaluator is not None
     metrics, problems, inferred = to_metrics(spec.evaluation, known_cases, has_evaluator=named)
     parts.add(problems)
+    if not spec.evaluation.custom_evaluator.is_used and all(metric.function != CUSTOM for metric in metrics):
+        evaluator = None  # the file beside the study is none of its parts
     files, problems = read_named(metrics, cases, directory)
     parts.add(problems)
     labels, problems = labels_of_study(document, directory, spec.evaluation, metrics)

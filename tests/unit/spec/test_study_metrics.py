@@ -89,3 +89,20 @@ def test_an_imported_function_counts_as_defined(load: Loads, folder: Path) -> No
 
     assert study.evaluator is not None
     assert study.evaluator.function == "score_response"
+
+
+@pytest.mark.parametrize(
+    ("metrics", "is_used"), [("{tone: 1}", True), ("{accuracy: {function: contains}, latency: 1}", False)]
+)
+def test_an_evaluator_beside_the_study_is_its_part_only_where_a_metric_needs_it(
+    load: Loads, folder: Path, metrics: str, *, is_used: bool
+) -> None:
+    without = study_with(load, "{accuracy: {function: contains}, latency: 1}")
+    (folder / "evaluator.py").write_text("def score_response(result, expected, params, metric=None):\n    return 1.0\n")
+
+    study = study_with(load, metrics)
+
+    note = "evaluation.custom_evaluator: uses score_response of evaluator.py beside the study file"
+    assert (study.evaluator is not None) is is_used
+    assert (note in study.notes) is is_used
+    assert is_used or study.digest == without.digest
