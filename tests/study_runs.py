@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 KEPT_VARIABLES = ("PATH", "LANG", "TMPDIR")
 _PRELOADED = (
     "convergence_cluster.commands.optimize",
-    "convergence_cluster.commands.coordinate",
+    "convergence_cluster.bootstrap.coordinator_process",
     "convergence_cluster.bootstrap.worker_runtime",
     "celery.bin.worker",
     "celery.concurrency.thread",

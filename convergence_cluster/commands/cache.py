@@ -7,6 +7,7 @@ from pathlib import Path
 
 from convergence_cluster.bootstrap.caching import open_local_store
 from convergence_cluster.bootstrap.environment import read_environment
+from convergence_cluster.commands.verbs import add_verb
 from convergence_cluster.domain.clock import SystemClock
 from convergence_cluster.settings import Settings, read_settings
 from convergence_cluster.storage.answer_store import StoreSize
@@ -18,8 +19,8 @@ _S_PER_DAY = 86_400.0
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verbs.add_parser("info", help="say where answers are kept, how many, and since when")
-    prune = verbs.add_parser("prune", help="forget answers and give back their disk space")
+    add_verb(verbs, "info", "say where answers are kept, how many, and since when")
+    prune = add_verb(verbs, "prune", "forget answers and give back their disk space")
     prune.add_argument("--older-than", type=_days, metavar="DAYS", help="only those older than so many days")
     prune.add_argument("--max-mb", type=_megabytes, metavar="MB", help="the oldest ones, until so many MB are left")
     prune.add_argument("--all", action="store_true", help="every one; default: those too old to be used")

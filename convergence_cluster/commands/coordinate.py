@@ -1,18 +1,7 @@
 """`convergence coordinate`: the process of a cluster that decides."""
 
 import argparse
-import os
-import signal
-from pathlib import Path
-
-from convergence_cluster.bootstrap.cluster import ClusterCoordinator, Term
-from convergence_cluster.bootstrap.collecting import collect_seldom
-from convergence_cluster.bootstrap.environment import read_environment
-from convergence_cluster.bootstrap.measuring import ClusterMeasures
-from convergence_cluster.domain.clock import Clock, SystemClock
-from convergence_cluster.metrics import COORDINATOR, decision_histogram, new_registry, serve_metrics
-from convergence_cluster.settings import Settings, read_settings
-from convergence_cluster.telemetry import Heartbeat, configure_logging, redactor, secrets_of
+from importlib import import_module
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,32 +12,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Coordinate until told to stop."""
     del options
-    environ = read_environment(Path.cwd(), os.environ)
-    settings = read_settings(environ)
-    level = settings.log_level if "CONVERGENCE_LOG_LEVEL" in environ else "info"
-    configure_logging(level, redact=redactor(secrets_of(environ)))
-    clock = SystemClock()
-    coordinator = ClusterCoordinator(settings, environ=environ, clock=clock)
-    heartbeat = Heartbeat(settings.heartbeat_path, clock=clock)
-    measures = _measure(coordinator, settings, clock) if settings.metrics_port else None
-
-    def turn(term: Term | None) -> None:
-        heartbeat.beat()
-        if measures is not None:
-            measures.turn(term)
-
-    coordinator.on_turn = turn
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: coordinator.stop())
-    collect_seldom()
-    coordinator.run()
+    # The plain install lacks the packages of a cluster, and shows the help of this command all the same.
+    import_module("convergence_cluster.bootstrap.coordinator_process").coordinate()
     return 0
-
-
-def _measure(coordinator: ClusterCoordinator, settings: Settings, clock: Clock) -> ClusterMeasures:
-    measures = ClusterMeasures(clock=clock)
-    registry = new_registry(COORDINATOR, lambda: measures.values)
-    measures.on_decided = decision_histogram(registry).observe
-    coordinator.guard = measures.watching
-    serve_metrics(registry, host=settings.metrics_host, port=settings.metrics_port)
-    return measures

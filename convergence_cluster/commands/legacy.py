@@ -10,6 +10,7 @@ from pathlib import Path
 
 from convergence_cluster.bootstrap.environment import read_environment
 from convergence_cluster.bootstrap.remembering import open_legacy
+from convergence_cluster.commands.verbs import add_verb
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.optimizers.policy import earned
 from convergence_cluster.reports.cells import cell
@@ -33,15 +34,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("--file", type=Path, metavar="DB", help="the memory's file; default: .convergence/legacy.db")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    verbs.add_parser("list", help="the families of studies that learn from each other")
-    show = verbs.add_parser("show", help="what a family knows: its studies and their best configurations")
+    add_verb(verbs, "list", "list the families of studies that learn from each other")
+    show = add_verb(verbs, "show", "show what a family knows: its studies and their best configurations")
     show.add_argument("family", help="its name, or the beginning of its id")
     show.add_argument("--json", action="store_true", help="print all of it as JSON, every configuration and case")
-    export = verbs.add_parser("export", help="write everything as JSON, or a family as CSV")
+    export = add_verb(verbs, "export", "write everything as JSON, or a family as CSV")
     export.add_argument("--family", help="only this one, as winners_<name>.csv and audit_<study>.csv")
     export.add_argument("-o", "--output", type=Path, metavar="PATH", help="JSON file, or folder for the CSV files")
-    take = verbs.add_parser("import", help="take in an exported JSON file, or the legacy.db of an older release")
-    take.add_argument("path", type=Path)
+    take = add_verb(verbs, "import", "take in an exported JSON file, or the legacy.db of an older release")
+    take.add_argument("path", type=Path, metavar="FILE", help="what to take in")
 
 
 def run(options: argparse.Namespace) -> int:

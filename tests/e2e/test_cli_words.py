@@ -198,3 +198,21 @@ def test_a_wrong_setting_is_one_line(folder: Folder) -> None:
     assert found.code == 1
     assert is_one_line(found)
     assert "debug, info, warning, error" in found.err
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [
+        (("legacy", "list"), "List the families of studies that learn from each other."),
+        (("legacy", "show"), "Show what a family knows: its studies and their best configurations."),
+        (("legacy", "export"), "Write everything as JSON, or a family as CSV."),
+        (("legacy", "import"), "Take in an exported JSON file, or the legacy.db of an older release."),
+        (("cache", "info"), "Say where answers are kept, how many, and since when."),
+        (("cache", "prune"), "Forget answers and give back their disk space."),
+    ],
+)
+def test_every_verb_says_what_it_does(folder: Folder, words: tuple[str, ...], what: str) -> None:
+    found = folder.run(*words, "--help")
+
+    assert found.code == 0
+    assert what in " ".join(found.out.split())
