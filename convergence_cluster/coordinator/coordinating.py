@@ -151,11 +151,11 @@ class Coordinator:
 
     # What else comes of calls that others make
 
-    def take_back(self, call: Call, *, n_attempts: int, usd: float | None) -> Sequence[LedgerEntry]:
+    def take_back(self, call: Call, *, n_attempts: int, usd: float | None, n_unsent: int = 0) -> Sequence[LedgerEntry]:
         """Queue a call again that nobody is making any more; return how to `book` what it may have cost."""
         if not self._line.take_back(call):
             return ()
-        return self._treasury.give_up(call, n_attempts=n_attempts, usd=usd)
+        return self._treasury.give_up(call, n_attempts=n_attempts, usd=usd, n_unsent=n_unsent)
 
     def correct(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
         """Return how to `book` an answer to a call that was given up or answered before."""
@@ -268,14 +268,8 @@ class Coordinator:
         if not batch:
             return (), ()
         told = Told(keys=tuple(outcome.call.key for outcome in batch))
-        if self._observer.is_calibrated:
-            return batch, (told,)
-        scales = self._observer.measure_scales([o for o in batch if o.call.arm == _BASELINE])
-        scales = scales or self._observer.measure_scales(batch)
-        if scales is None:
-            return batch, (told,)
-        self._observer.calibrate(scales)
-        return batch, (Calibrated(scales=scales), told)
+        scales = None if self._observer.is_calibrated else self._observer.fix_scales(batch, baseline=_BASELINE)
+        return batch, (told,) if scales is None else (Calibrated(scales=scales), told)
 
     def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
         """Settle the money of what arrived and write it all down in one transaction."""

@@ -5,6 +5,7 @@ from statistics import fmean, median
 
 from convergence_cluster.coordinator.protocols import Objectives
 from convergence_cluster.domain.calls import CallOutcome, OutcomeKind
+from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import Objective, Observation
 
 _NO_SCALE = 1.0
@@ -22,6 +23,14 @@ class Observer:
         """Fix the scales for good."""
         self._objectives.calibrate(scales)
         self.is_calibrated = True
+
+    def fix_scales(self, outcomes: Sequence[CallOutcome], *, baseline: ArmId) -> Mapping[str, float] | None:
+        """Fix the scales by the baseline's calls among these, else by all; return them, or None where one has none."""
+        scales = self.measure_scales([outcome for outcome in outcomes if outcome.call.arm == baseline])
+        scales = scales or self.measure_scales(outcomes)
+        if scales is not None:
+            self.calibrate(scales)
+        return scales
 
     def measure_scales(self, outcomes: Sequence[CallOutcome]) -> Mapping[str, float] | None:
         """Return the median of every unscaled metric over the outcomes that have it, or None while one has none."""

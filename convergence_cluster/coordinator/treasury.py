@@ -34,13 +34,13 @@ class Treasury:
         is_booked = is_finished(outcome) or outcome.n_attempts
         return settle_entries(outcome, at_s=self._clock.now_s()) if is_booked else ()
 
-    def give_up(self, call: Call, *, n_attempts: int, usd: float | None) -> Sequence[LedgerEntry]:
+    def give_up(self, call: Call, *, n_attempts: int, usd: float | None, n_unsent: int = 0) -> Sequence[LedgerEntry]:
         """Book what a call may have cost that nobody is making any more."""
         self._budget.settle(
             reserved_usd=call.reserved_usd,
             n_attempts=n_attempts,
             usd=usd,
-            n_reserved=max(call.n_draws, n_attempts),
+            n_reserved=max(call.n_draws, n_attempts + n_unsent),
             scoring_usd=call.scoring_usd,
         )
         at_s = self._clock.now_s()

@@ -27,6 +27,8 @@ class Lost:
     n_attempts: int
     usd: float | None
     """None: no price is known."""
+    n_unsent: int = 0
+    """Attempts that were set aside too, and never went on the wire."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -244,7 +246,7 @@ class StudyQueue:
         sent.n_extra += n_extra
         self._spend_extra(n_extra, call)
         if outcome.kind is OutcomeKind.SKIPPED:
-            self._give_back(sent, call, n_attempts=outcome.n_attempts, usd=outcome.cost_usd)
+            self._give_back(sent, call, n_attempts=outcome.n_attempts, usd=outcome.cost_usd, n_unsent=outcome.n_unsent)
             return
         del sent.calls[key]
         del self._under_way[key]
@@ -256,10 +258,10 @@ class StudyQueue:
         if outcome.latency_s is not None:
             self.pace.learn(outcome.latency_s)
 
-    def _give_back(self, sent: Sent, call: Call, *, n_attempts: int, usd: float | None) -> None:
+    def _give_back(self, sent: Sent, call: Call, *, n_attempts: int, usd: float | None, n_unsent: int = 0) -> None:
         del sent.calls[call.key]
         del self._under_way[call.key]
-        self.lost.append(Lost(call=call, n_attempts=n_attempts, usd=usd))
+        self.lost.append(Lost(call=call, n_attempts=n_attempts, usd=usd, n_unsent=n_unsent))
 
     def _spend_extra(self, n: int, call: Call) -> None:
         if n and self.allowance is not None:

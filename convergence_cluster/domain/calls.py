@@ -161,7 +161,7 @@ class CallOutcome:
     n_attempts: int = 0
     """An answer from the cache counts as one, so that caps hold as if it had been paid for."""
     n_unsent: int = 0
-    """Draws that were set aside and not made, because an earlier one failed."""
+    """Attempts that were set aside and never went on the wire: they failed before, or an earlier draw did."""
     waited_s: float = 0.0
     """Spent in retries' pauses and rate limiters; never part of the latency."""
     error: str | None = None

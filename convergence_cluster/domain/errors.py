@@ -1,10 +1,16 @@
 """Every error this product raises on purpose. The class docstring is the default message, with the cure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from convergence_cluster.domain.calls import Answer
 
 
 class ConvergenceError(Exception):
     """Something went wrong; see the message for what and how to mend it."""
+
+    is_unsent = False
+    """It came before anything of a call was sent, so that the call cannot have cost anything; see `before_sending`."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
@@ -67,3 +73,13 @@ class NotFound(ConvergenceError):
 
 class Conflict(ConvergenceError):
     """The stored state and this request do not fit together."""
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """Mark what is raised within as raised before anything was sent."""
+    try:
+        yield
+    except ConvergenceError as error:
+        error.is_unsent = True
+        raise

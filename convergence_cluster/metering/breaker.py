@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from convergence_cluster.domain.calls import Answer, Request
-from convergence_cluster.domain.errors import ConvergenceError, TransientError
+from convergence_cluster.domain.errors import ConvergenceError, TransientError, before_sending
 from convergence_cluster.metering.breaker_script import PROBE, REPORT
 from convergence_cluster.metering.shared_state import AWAY, MICROSECONDS, POLL_S, SharedState, Told
 
@@ -114,11 +114,12 @@ class Breaker:
         while self._open_until_s is not None:
             now_s = loop.time()
             if now_s >= ends_s:
-                raise TransientError(
-                    f"{self._name}: not called, because the API failed {self._n_failures} times in a row; "
-                    f"the next try is in {max(0.0, self._open_until_s - now_s):.0f} s",
-                    kind="unavailable",
-                )
+                with before_sending():
+                    raise TransientError(
+                        f"{self._name}: not called, because the API failed {self._n_failures} times in a row; "
+                        f"the next try is in {max(0.0, self._open_until_s - now_s):.0f} s",
+                        kind="unavailable",
+                    )
             if now_s >= self._open_until_s and not self._is_probing:
                 if token := await self._ask_to_probe():
                     return token

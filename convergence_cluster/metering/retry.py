@@ -42,13 +42,15 @@ class RetryPolicy:
 class Tally:
     """What the attempts of one call amounted to. Filled by `with_retries`."""
 
-    __slots__ = ("n_attempts", "n_unknown", "waited_s")
+    __slots__ = ("n_attempts", "n_unknown", "n_unsent", "waited_s")
 
     def __init__(self) -> None:
         self.n_attempts = 0
         """Attempts sent."""
         self.n_unknown = 0
         """Attempts sent that ended without an answer, which the provider may bill all the same."""
+        self.n_unsent = 0
+        """Attempts that failed before anything was sent."""
         self.waited_s = 0.0
         """Spent between attempts and in rate limiters."""
 
@@ -56,6 +58,7 @@ class Tally:
         """Take what another one counted."""
         self.n_attempts += other.n_attempts
         self.n_unknown += other.n_unknown
+        self.n_unsent += other.n_unsent
         self.waited_s += other.waited_s
 
 
@@ -82,10 +85,14 @@ async def with_retries(
     except TransientError as error:
         failed: TransientError | None = error
 
+    n_failed = 0
+
     def backoff(error: Exception) -> bool | float:
+        nonlocal n_failed
         if not isinstance(error, TransientError):
             return False
-        wait_s = policy.wait_s(tally.n_attempts, error, jitter())
+        n_failed += 1
+        wait_s = policy.wait_s(n_failed, error, jitter())
         if wait_s is None or not reserve():
             return False
         tally.waited_s += wait_s

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError
+from convergence_cluster.domain.errors import ConvergenceError, PermanentError, TransientError, before_sending
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.afterwards import as_unknown, insist
 from convergence_cluster.providers.cdp import Socket, visit
@@ -114,6 +114,7 @@ class BrowserbaseProvider:
         document = {"session": billed, "page": page, "result": billed if page is None else page["value"]}
         reply = replace(created, status=200, body=to_bytes(document), latency_s=latency_s)
         if isinstance(failure, PermanentError):
+            failure.is_unsent = False  # its session was rented
             failure.answer = self._reader.answer(reply, document)
             raise failure
         return self._reader.read(reply, request, self._clock.now_s())
@@ -123,7 +124,8 @@ class BrowserbaseProvider:
         await self._transport.close()
 
     async def _create(self, request: Request) -> tuple[Reply, str]:
-        message = self._builder.build(scope_of(request.configuration, request.case))
+        with before_sending():
+            message = self._builder.build(scope_of(request.configuration, request.case))
         headers = {"Idempotency-Key": request.idempotency_key, **message.headers}
         reply = await self._transport.exchange(
             replace(self._endpoint, headers={}), url=message.url, headers=headers, content=message.content

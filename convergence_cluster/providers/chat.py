@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from convergence_cluster.domain.calls import Answer, Finish, Request, TestCase, Usage
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import PermanentError
+from convergence_cluster.domain.errors import PermanentError, before_sending
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.providers.faults import code_of, message_of
 from convergence_cluster.providers.http import Endpoint, Transport
@@ -119,9 +119,11 @@ class ChatProvider:
             ProviderStopError: wrong key or no money.
             PermanentError: this call is not accepted.
         """
-        url, body = self.message_of(request)
+        with before_sending():
+            url, body = self.message_of(request)
+            content = to_bytes(body)
         headers = {**self._headers, "Idempotency-Key": request.idempotency_key}
-        reply = await self._transport.exchange(self._endpoint, url=url, headers=headers, content=to_bytes(body))
+        reply = await self._transport.exchange(self._endpoint, url=url, headers=headers, content=content)
         now_s = self._clock.now_s()
         if reply.status == HTTPStatus.BAD_REQUEST and (filtered := _filtered(reply)) is not None:
             return filtered

@@ -15,7 +15,7 @@ from typing import Any
 
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import PermanentError, TransientError
+from convergence_cluster.domain.errors import PermanentError, TransientError, before_sending
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.replies import Reply
 from convergence_cluster.providers.request_rule import to_bytes
@@ -61,7 +61,8 @@ class FunctionProvider:
             ProviderStopError: it raised this: no call will succeed any more.
             PermanentError: it raised anything else, or returned what is no JSON.
         """
-        arguments = self._arguments(request)
+        with before_sending():
+            arguments = self._arguments(request)
         try:
             async with asyncio.timeout(self._timeout_s):
                 value, latency_s = await self._call(arguments)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
+from convergence_cluster.domain.errors import before_sending
 from convergence_cluster.providers.http import Endpoint, Transport
 from convergence_cluster.providers.request_rule import MessageBuilder, RequestRule, camel_aliases
 from convergence_cluster.providers.response_rule import ResponseReader, ResponseRule
@@ -39,7 +40,8 @@ class GenericProvider:
             ProviderStopError: no call will be accepted any more.
             PermanentError: this call is not accepted, or its answer lacks what the study file names.
         """
-        message = self._builder.build(scope_of(request.configuration, request.case))
+        with before_sending():
+            message = self._builder.build(scope_of(request.configuration, request.case))
         message.headers.setdefault("Idempotency-Key", request.idempotency_key)
         reply = await self._transport.exchange(
             self._endpoint, url=message.url, headers=message.headers, content=message.content

@@ -17,7 +17,13 @@ import httpx
 from httpx_aiohttp import AiohttpTransport
 
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import ConvergenceError, PermanentError, ProviderStopError, TransientError
+from convergence_cluster.domain.errors import (
+    ConvergenceError,
+    PermanentError,
+    ProviderStopError,
+    TransientError,
+    before_sending,
+)
 from convergence_cluster.providers.credentials import Auth, AuthKind, Credentials, resolve
 from convergence_cluster.providers.faults import EXCERPT_CHARS
 from convergence_cluster.providers.oauth import TokenCache
@@ -103,12 +109,11 @@ class HttpTransport:
             ProviderStopError: a key is missing, or no token is given for it.
             PermanentError: the request cannot be sent, or its answer is too long.
         """
-        if endpoint.auth.kind is not AuthKind.OAUTH:
-            credentials = resolve(endpoint.auth, self._environ)
-            return await self._exchange(endpoint, credentials, url=url, headers=headers, content=content)
-        credentials = await self._token(endpoint)
+        with before_sending():
+            is_oauth = endpoint.auth.kind is AuthKind.OAUTH
+            credentials = await self._token(endpoint) if is_oauth else resolve(endpoint.auth, self._environ)
         reply = await self._exchange(endpoint, credentials, url=url, headers=headers, content=content)
-        if reply.status == HTTPStatus.UNAUTHORIZED:
+        if is_oauth and reply.status == HTTPStatus.UNAUTHORIZED:
             self._tokens.forget(endpoint.auth, credentials)
             credentials = await self._token(endpoint)
             reply = await self._exchange(endpoint, credentials, url=url, headers=headers, content=content)
@@ -131,12 +136,13 @@ class HttpTransport:
         headers: Mapping[str, str],
         content: bytes | None,
     ) -> Reply:
-        request = _request(
-            endpoint,
-            self._parsed(endpoint.url) if url is None or url == endpoint.url else url,
-            {**endpoint.headers, **headers, **credentials.headers},
-            content,
-        )
+        with before_sending():
+            request = _request(
+                endpoint,
+                self._parsed(endpoint.url) if url is None or url == endpoint.url else url,
+                {**endpoint.headers, **headers, **credentials.headers},
+                content,
+            )
         where = _where(request)
         stopwatch = Stopwatch()
         token = current_stopwatch.set(stopwatch)
@@ -159,6 +165,7 @@ class HttpTransport:
             )
         finally:
             current_stopwatch.reset(token)
+        failure.is_unsent = not stopwatch.is_connected
         raise failure  # out here, so that the foreign exception, which holds the request's headers, is not its context
 
     async def close(self) -> None:
@@ -239,7 +246,7 @@ def _failure(error: Exception, stopwatch: Stopwatch, where: str, text: str) -> C
 
 
 def _lost(stopwatch: Stopwatch, message: str) -> TransientError:
-    return TransientError(message, kind="error" if stopwatch.sent_ns is None else "unknown", is_outage=True)
+    return TransientError(message, kind="unknown" if stopwatch.is_connected else "error", is_outage=True)
 
 
 def _latency_s(stopwatch: Stopwatch, elapsed_s: float) -> float:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 from convergence_cluster.domain.calls import Answer, Request
 from convergence_cluster.domain.clock import Clock
-from convergence_cluster.domain.errors import PermanentError, TransientError
+from convergence_cluster.domain.errors import PermanentError, TransientError, before_sending
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.providers.afterwards import as_unknown, insist
 from convergence_cluster.providers.credentials import Auth
@@ -123,6 +123,7 @@ class JobProvider:
         except PermanentError as error:
             await self._give_up(job)
             if job.is_submitted:  # it was taken on, so it may be billed, whatever went wrong afterwards
+                error.is_unsent = False
                 error.answer = self._reader.answer(job.reply, job.body, job.documents)
             raise
         except BaseException:
@@ -195,7 +196,8 @@ class JobProvider:
 
     async def _exchange(self, name: str, job: "_Job", more_headers: Mapping[str, str] | None = None) -> Reply:
         step = self._steps[name]
-        message = self._builders[name].build({**job.scope, **scope_of(job.request.configuration, job.request.case)})
+        with before_sending():
+            message = self._builders[name].build({**job.scope, **scope_of(job.request.configuration, job.request.case)})
         url = urljoin(job.url or self._endpoint.url, message.url)
         job.url = job.url or url
         endpoint = replace(self._endpoint, method=step.method, headers={}, auth=self._auth(step, url, job))

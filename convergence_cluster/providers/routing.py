@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from convergence_cluster.domain.calls import Answer, Request
-from convergence_cluster.domain.errors import InfeasibleError
+from convergence_cluster.domain.errors import InfeasibleError, before_sending
 
 
 class Target(Protocol):
@@ -34,7 +34,8 @@ class RoutedProvider:
         model = request.configuration.get("model")
         target = self._by_model.get(model, self._default) if isinstance(model, str) else self._default
         if target is None:
-            raise InfeasibleError(f"model {model!r} has no endpoint; api.models has {', '.join(self._by_model)}")
+            with before_sending():
+                raise InfeasibleError(f"model {model!r} has no endpoint; api.models has {', '.join(self._by_model)}")
         return await target.send(request)
 
     async def close(self) -> None:

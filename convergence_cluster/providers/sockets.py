@@ -23,16 +23,19 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_TIMESPEC.size) if sys.platform == "linux" 
 class Stopwatch:
     """The times of one attempt, in nanoseconds since the Unix epoch (the kernel's clock for packets)."""
 
-    __slots__ = ("received_ns", "sent_ns")
+    __slots__ = ("is_connected", "received_ns", "sent_ns")
 
     def __init__(self) -> None:
         self.sent_ns: int | None = None
         """The first byte of the request; None: nothing was sent."""
         self.received_ns: int | None = None
         """The last byte so far of the answer."""
+        self.is_connected = False
+        """A connection stands, so that anything may have been sent of the request itself."""
 
     def restart(self) -> None:
-        """Forget what a connection's set-up sent and received."""
+        """Note that the connection stands, and forget what its set-up sent and received."""
+        self.is_connected = True
         self.sent_ns = None
         self.received_ns = None
 

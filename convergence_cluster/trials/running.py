@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 
@@ -176,8 +176,7 @@ class TrialRunner:
     async def _attempt(self, request: Request, n_tokens: int, tally: Tally) -> Answer:
         tally.waited_s += await self._limiter.acquire(n_tokens)
         try:
-            tally.n_attempts += 1
-            answer = await self._provider.send(request)
+            answer = await _counted(self._provider.send(request), tally)
         except TransientError as error:
             if error.kind == "unknown":
                 tally.n_unknown += 1
@@ -215,7 +214,7 @@ class TrialRunner:
             cost_usd=usd,
             price_source=source,
             n_attempts=tally.n_attempts,
-            n_unsent=call.n_draws - len(draws),
+            n_unsent=call.n_draws - len(draws) + tally.n_unsent,
             waited_s=tally.waited_s,
             error=None if error is None else str(error),
             halts=_halts(error),
@@ -232,6 +231,18 @@ class TrialRunner:
             model=answers[0].model,
             is_cached=all(answer.is_cached for answer in answers),
         )
+
+
+async def _counted(answer: Awaitable[Answer], tally: Tally) -> Answer:
+    """Await one attempt; it counts if anything of it was sent, for only then it may be paid for."""
+    tally.n_attempts += 1
+    try:
+        return await answer
+    except ConvergenceError as error:
+        if error.is_unsent:
+            tally.n_attempts -= 1
+            tally.n_unsent += 1
+        raise
 
 
 def with_prompts(configuration: Configuration, prompts: Mapping[str, Mapping[str, str]]) -> Configuration:

@@ -162,6 +162,7 @@ def test_polls_that_fail_for_good_give_the_job_up(jobs: Jobs) -> None:
     assert isinstance(caught, PermanentError)
     assert caught.answer is not None
     assert caught.answer.cost_usd is None
+    assert not caught.is_unsent
     assert jobs.requests()[-2:] == ["POST /jobs/j0/cancel", "DELETE /jobs/j0"]
 
 
@@ -174,6 +175,14 @@ def test_a_missing_result_is_an_error_that_costs_what_the_answer_says(jobs: Jobs
     assert "no result at 'text'" in str(caught)
     assert caught.answer is not None
     assert caught.answer.cost_usd == pytest.approx(0.04)
+
+
+def test_a_poll_that_cannot_be_written_leaves_the_job_one_that_was_sent(jobs: Jobs) -> None:
+    caught = failure_of(api_of(jobs, polling={**POLLING, "poll": "/jobs/{{ submitted.nope }}"}))
+
+    assert "nope" in str(caught)
+    assert jobs.requests()[0] == "POST /jobs"
+    assert not caught.is_unsent
 
 
 @pytest.mark.parametrize("n_cancelled", [1, 3])

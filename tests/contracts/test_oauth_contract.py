@@ -124,7 +124,19 @@ def test_a_fresh_token_that_is_not_accepted_stops_the_study() -> None:
     (caught,), giver, server = run(1, (given(),), as_json({"error": "Denied"}, status=401))
 
     assert type(caught) is ProviderStopError
+    assert not caught.is_unsent
     assert (len(giver.received), len(server.received)) == (2, 2)
+
+
+def test_a_call_without_a_token_was_not_sent_unless_it_went_out_with_an_earlier_one() -> None:
+    refused = as_json({"error": "invalid_client"}, status=401)
+    denied = as_json({"error": {"code": "401", "message": "Expired."}}, status=401)
+
+    (at_first,), _, untouched = run(1, (refused,))
+    (later,), _, server = run(1, (given(), refused), denied)
+
+    assert (at_first.is_unsent, len(untouched.received)) == (True, 0)
+    assert (later.is_unsent, len(server.received)) == (False, 1)
 
 
 @pytest.mark.parametrize(

@@ -337,6 +337,7 @@ def test_an_answer_lost_on_the_way_has_an_unknown_outcome(adapter: Adapter, scri
 
     assert isinstance(caught, TransientError)
     assert caught.kind == "unknown"
+    assert not caught.is_unsent
     is_whole = scripted.status == 200 and scripted.body and not (scripted.n_bytes_missing or scripted.delay_s)
     assert caught.is_outage is not bool(is_whole)
 
@@ -347,6 +348,7 @@ def test_a_connection_that_never_stood_has_no_unknown_outcome(adapter: Adapter) 
     assert isinstance(caught, TransientError)
     assert caught.kind == "error"
     assert caught.is_outage
+    assert caught.is_unsent
 
 
 def test_an_endless_answer_is_cut_off(adapter: Adapter) -> None:
@@ -376,8 +378,9 @@ def test_a_proxy_is_asked_in_the_servers_stead() -> None:
 
 def test_a_missing_key_stops_before_anything_is_sent(adapter: Adapter) -> None:
     async def act(provider: Provider, server: Loopback) -> Loopback:
-        with pytest.raises(ProviderStopError, match="environment variable NOT_THERE is not set"):
+        with pytest.raises(ProviderStopError, match="environment variable NOT_THERE is not set") as caught:
             await provider.send(REQUEST)
+        assert caught.value.is_unsent
         return server
 
     auth = Auth(kind=AuthKind.BEARER, token_env="NOT_THERE")

@@ -362,6 +362,20 @@ def test_attempts_of_a_call_that_the_provider_stopped_are_paid_for_although_it_i
     assert bench.budget.reserved_usd == 0.0
 
 
+def test_attempts_that_were_never_sent_leave_their_room_in_the_budget() -> None:
+    budget = _budget(calls=40)
+
+    def outcome(call: Call) -> CallOutcome:
+        is_retry = budget.reserve()
+        return replace(answer_ok(call), n_attempts=1, n_unsent=int(is_retry))
+
+    bench = Bench(budget=budget, outcome=outcome, parallelism=1)
+    bench.run()
+
+    assert (len(bench.executor.sent), budget.calls) == (40, 40)
+    assert budget.reserved_usd == 0.0
+
+
 def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> None:
     stopped = Bench(budget=_budget(calls=10))
     stopped.coordinator.finish(stopped.run())

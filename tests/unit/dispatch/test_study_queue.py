@@ -92,6 +92,16 @@ def test_a_call_whose_worker_died_comes_back_with_what_it_may_have_cost() -> Non
     assert study.finished_tasks() == [task.id]
 
 
+def test_what_was_set_aside_for_attempts_that_were_never_sent_is_given_back_with_their_call() -> None:
+    study = queue()
+    (task,) = sent(study, 1)
+    skipped = CallOutcome(call=task.calls[0], kind=OutcomeKind.SKIPPED, n_attempts=1, n_unsent=2, finished_at_s=9.0)
+
+    study.deliver(report(task, skipped, is_done=True))
+
+    assert [(lost.n_attempts, lost.n_unsent) for lost in study.lost] == [(1, 2)]
+
+
 def test_retries_of_a_dead_worker_are_counted_once() -> None:
     study = queue()
     first, second = calls(2)

@@ -76,6 +76,16 @@ def test_a_get_without_templates_puts_them_into_the_query() -> None:
     )
 
 
+def test_a_request_that_cannot_be_written_is_none_that_was_sent() -> None:
+    transport = MemoryTransport()
+
+    with pytest.raises(PermanentError, match="division") as caught:
+        send(transport, rule=RequestRule(body={"x": "{{ 1 // (params.level - 3) }}"}))
+
+    assert caught.value.is_unsent
+    assert transport.url is None
+
+
 def test_templates_fill_url_query_headers_and_body() -> None:
     transport = MemoryTransport()
     rule = RequestRule(

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from convergence_cluster.domain.calls import Answer, Call, CallOutcome, Finish, OutcomeKind, Request, TestCase, Usage
-from convergence_cluster.domain.errors import InfeasibleError, PermanentError, ProviderStopError, TransientError
+from convergence_cluster.domain.errors import (
+    ConvergenceError,
+    InfeasibleError,
+    PermanentError,
+    ProviderStopError,
+    TransientError,
+    before_sending,
+)
 from convergence_cluster.domain.identity import ArmId, CaseId, Configuration, StudyId
 from convergence_cluster.metering.prices import Price, Prices, PriceSettings
 from convergence_cluster.metering.rate import RateLimiter
@@ -263,6 +270,31 @@ def test_each_attempt_beyond_the_first_is_reserved() -> None:
 
     assert purse.asked == [0.25, 0.25]
     assert (outcome.kind, outcome.n_attempts) == (OutcomeKind.FAILED, 2)
+
+
+def test_an_attempt_counts_only_if_something_of_it_was_sent() -> None:
+    refused = outcome_of(unsent(ProviderStopError("no key")))
+    late = outcome_of(unsent(TransientError("no connection")), unsent(TransientError("no connection")), ANSWER)
+
+    assert (refused.n_attempts, refused.n_unsent, refused.cost_usd, refused.halts) == (0, 1, 0.0, True)
+    assert (late.kind, late.n_attempts, late.n_unsent) == (OutcomeKind.OK, 1, 2)
+    assert late.cost_usd == pytest.approx(0.02)
+
+
+def test_what_cannot_be_sent_is_tried_as_often_as_what_can() -> None:
+    purse = Purse()
+
+    outcome = outcome_of(unsent(TransientError("no connection")), purse=purse, retry=RetryPolicy(max_retries=2))
+
+    assert (outcome.kind, outcome.n_attempts, outcome.n_unsent) == (OutcomeKind.FAILED, 0, 3)
+    assert len(purse.asked) == 2
+    assert outcome.waited_s == pytest.approx(0.5 + 1.0)
+
+
+def unsent(error: Exception) -> ConvergenceError:
+    with pytest.raises(ConvergenceError) as caught, before_sending():
+        raise error
+    return caught.value
 
 
 def test_an_attempt_without_an_answer_costs_its_reserved_maximum() -> None:
