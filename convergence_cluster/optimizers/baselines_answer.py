@@ -20,7 +20,7 @@ from convergence_cluster.domain.search import (
 )
 from convergence_cluster.optimizers.answer import MAX_FRONT
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
-from convergence_cluster.optimizers.front import most_covering
+from convergence_cluster.optimizers.front import at_least, at_most, most_covering
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def shrunk_posterior(moments: Sequence[Moments], *, n_population: int | None) ->
 def is_feasible(objectives: Sequence[Objective], intervals: Sequence[Interval]) -> bool:
     """Say whether the means keep every bound."""
     return all(
-        (o.low is None or i.mean >= o.low) and (o.high is None or i.mean <= o.high)
+        (o.low is None or i.mean >= at_least(o.low)) and (o.high is None or i.mean <= at_most(o.high))
         for o, i in zip(objectives, intervals, strict=True)
     )
 

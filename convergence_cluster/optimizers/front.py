@@ -10,6 +10,8 @@ from convergence_cluster.domain.search import Direction, Objective
 
 SURE = 3.0
 """Standard deviations beyond a bound at which an arm surely breaks it."""
+_ERROR = 1e-9
+"""Part of a bound by which a mean may miss it by the error of summing alone: five calls at the bound itself do."""
 _N_DIRECTIONS = 512
 _MARGIN = 0.1
 """Part of the span by which the reference lies below the worst, so that what is worst in one metric counts too."""
@@ -32,9 +34,9 @@ def surely_broken(metrics: MetricMeans, objectives: Sequence[Objective]) -> NDAr
     broken = np.zeros(len(metrics.means), dtype=bool)
     for k, objective in enumerate(objectives):
         if objective.low is not None:
-            broken |= metrics.means[:, k] + slack[:, k] < objective.low
+            broken |= metrics.means[:, k] + slack[:, k] < at_least(objective.low)
         if objective.high is not None:
-            broken |= metrics.means[:, k] - slack[:, k] > objective.high
+            broken |= metrics.means[:, k] - slack[:, k] > at_most(objective.high)
     return broken
 
 
@@ -83,7 +85,17 @@ def violation(values: NDArray[np.float64], objectives: Sequence[Objective]) -> N
     total = np.zeros(len(values))
     for k, objective in enumerate(objectives):
         if objective.low is not None:
-            total += np.maximum(objective.low - values[:, k], 0.0) / max(abs(objective.low), 1e-9)
+            total += np.maximum(at_least(objective.low) - values[:, k], 0.0) / max(abs(objective.low), 1e-9)
         if objective.high is not None:
-            total += np.maximum(values[:, k] - objective.high, 0.0) / max(abs(objective.high), 1e-9)
+            total += np.maximum(values[:, k] - at_most(objective.high), 0.0) / max(abs(objective.high), 1e-9)
     return total
+
+
+def at_least(low: float) -> float:
+    """Return the smallest mean that keeps a lower bound."""
+    return low - _ERROR * abs(low)
+
+
+def at_most(high: float) -> float:
+    """Return the largest mean that keeps an upper bound."""
+    return high + _ERROR * abs(high)

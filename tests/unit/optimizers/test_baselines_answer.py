@@ -110,6 +110,13 @@ def test_an_arm_over_a_bound_is_recommended_only_where_none_keeps_it() -> None:
     assert not alone.best.is_feasible
 
 
+def test_an_arm_at_its_bound_keeps_it() -> None:
+    best = answer(problem(), [tally(0, [0.1, 0.2]), tally(1, [0.9, 0.9, 0.9], cost=0.5 + 1e-16)]).best
+
+    assert best is not None
+    assert (best.arm, best.is_feasible) == (1, True)
+
+
 def test_the_front_holds_what_no_other_arm_beats_everywhere() -> None:
     arms = [tally(0, [0.9, 0.8], cost=0.4), tally(1, [0.5, 0.4], cost=0.1), tally(2, [0.4, 0.3], cost=0.2)]
 
