@@ -69,7 +69,8 @@ def score_change(report: StudyReport) -> str:
     if answer.change is None:
         return "the baseline has no score to compare with"
     usual = answer.baseline.score.mean
-    return f"{verdict(answer.change, usual, decimals=3)} vs baseline {score(usual)}"
+    broken = "" if answer.baseline.is_feasible else ", which breaks a constraint"
+    return f"{verdict(answer.change, usual, decimals=3)} vs baseline {score(usual)}{broken}"
 
 
 def how_sure(report: StudyReport) -> str:

@@ -131,6 +131,7 @@ def _change(report: StudyReport) -> Markup:
         return _tile(title, UNKNOWN, "no baseline to compare with")
     change, usual = answer.change, answer.baseline.score.mean
     words = f"{signed(change.low, decimals=3)} to {signed(change.high, decimals=3)}, from {score(usual)}"
+    words += "" if answer.baseline.is_feasible else "; the baseline breaks a constraint"
     if not excludes_zero(change):
         return _tile(title, "not distinguishable", f"{signed(change.mean, decimals=3)}, {words}")
     kind = "up" if change.mean > 0 else "down"

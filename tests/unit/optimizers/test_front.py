@@ -4,7 +4,14 @@ import numpy as np
 
 from benchmarks.driving import greedy_subset, hypervolume
 from convergence_cluster.domain.search import Direction, Objective
-from convergence_cluster.optimizers.front import MetricMeans, most_covering, nondominated, oriented, surely_broken, violation
+from convergence_cluster.optimizers.front import (
+    MetricMeans,
+    most_covering,
+    nondominated,
+    oriented,
+    surely_broken,
+    violation,
+)
 
 
 def test_the_front_is_what_a_comparison_of_all_pairs_leaves() -> None:

@@ -12,7 +12,7 @@ from convergence_cluster.domain.search import Interval
 from convergence_cluster.reports.comparison import compare, comparison_json, comparison_lines
 from convergence_cluster.reports.constraints import breach_words, breaches
 from convergence_cluster.reports.documents import documents
-from convergence_cluster.reports.findings import headline, how_sure
+from convergence_cluster.reports.findings import headline, how_sure, score_change
 from convergence_cluster.reports.scatter import pareto_fronts
 from convergence_cluster.reports.summary import last_lines
 from tests.unit.reports.example_study import empty_report, make_report, over_budget
@@ -53,6 +53,17 @@ def test_lists_mark_what_breaks_a_constraint() -> None:
 
     assert texts["report.md"].decode().count("(breaks a constraint)") == 1
     assert texts["report.html"].decode().count("(breaks a constraint)") == 2
+
+
+def test_a_baseline_that_breaks_a_constraint_is_no_reason_to_prefer_it() -> None:
+    report = make_report()
+    answer = report.recommendation
+    assert answer.baseline is not None
+    broken = replace(answer.baseline, is_feasible=False)
+    report = replace(report, recommendation=replace(answer, baseline=broken))
+
+    assert score_change(report).endswith(f"vs baseline {broken.score.mean:.3f}, which breaks a constraint")
+    assert "the baseline breaks a constraint" in documents(report)["report.html"].decode()
 
 
 def test_a_chart_without_a_front_says_why() -> None:
