@@ -20,7 +20,7 @@ from convergence_cluster.domain.search import (
 )
 from convergence_cluster.optimizers.answer import MAX_FRONT
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
-from convergence_cluster.optimizers.front import at_least, at_most, most_covering
+from convergence_cluster.optimizers.front import at_least, at_most, most_covering, nondominated
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -212,7 +212,7 @@ def _front(problem: SearchProblem, estimates: Sequence[ArmEstimate]) -> tuple[Ar
     if not known:
         return ()
     points = np.array([[interval.mean for interval in e.objectives] for e in known]) * signs
-    front = np.flatnonzero(non_dominated(points))
+    front = np.flatnonzero(nondominated(points))
     is_kept = np.array([known[place].is_feasible for place in front], dtype=bool)
     halves = [most_covering(points, half, MAX_FRONT) for half in (front[is_kept], front[~is_kept])]
     return tuple(known[place] for place in np.concatenate(halves)[:MAX_FRONT])

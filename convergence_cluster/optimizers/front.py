@@ -10,6 +10,8 @@ from convergence_cluster.domain.search import Direction, Objective
 
 SURE = 3.0
 """Standard deviations beyond a bound at which an arm surely breaks it."""
+_DIGITS = 9
+"""Of a metric's largest value, to which values are compared."""
 _ERROR = 1e-9
 """Part of a bound by which a mean may miss it by the error of summing alone: five calls at the bound itself do."""
 _N_DIRECTIONS = 512
@@ -47,7 +49,11 @@ def oriented(values: NDArray[np.float64], objectives: Sequence[Objective]) -> ND
 
 
 def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say of each point, more being better, whether no other is as good in all and better in one. Shape (n,)."""
+    """Say of each point, more being better, whether no other is as good in all and better in one. Shape (n,).
+
+    Values that differ by the error of arithmetic alone are equal: else the last bit of equal costs makes a front.
+    """
+    points = np.round(points / np.maximum(np.abs(points).max(axis=0, initial=0.0), 1e-300), _DIGITS)
     keep = np.ones(len(points), dtype=bool)
     for i in np.argsort(-points.sum(axis=1), kind="stable"):
         if keep[i]:

@@ -24,6 +24,13 @@ def test_the_front_is_what_a_comparison_of_all_pairs_leaves() -> None:
         assert kept[i] != is_beaten
 
 
+def test_the_last_bit_of_equal_values_makes_no_front() -> None:
+    cost = -0.00015
+    points = np.array([[0.91, cost], [0.79, cost * (1.0 - 3e-16)], [0.89, cost * (1.0 - 1e-15)], [0.5, -0.0001]])
+
+    assert nondominated(points).tolist() == [True, False, False, True]
+
+
 def test_no_points_have_no_front() -> None:
     assert nondominated(np.zeros((0, 2))).tolist() == []
 
