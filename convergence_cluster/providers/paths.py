@@ -9,6 +9,7 @@ from jmespath.exceptions import JMESPathError
 
 from convergence_cluster.domain.errors import PermanentError, SpecError
 from convergence_cluster.domain.identity import Json
+from convergence_cluster.spec.section import jmespath_reason
 
 Read: TypeAlias = Callable[[Json], Json]
 """From a body to what was found there, None if nothing was."""
@@ -30,7 +31,7 @@ def compile_path(path: str | None, name: str) -> Read | None:
     try:
         compiled: Any = jmespath.compile(path)
     except JMESPathError as error:
-        raise SpecError(f"{name}: {path!r} is not valid JMESPath: {str(error).splitlines()[0]}") from None
+        raise SpecError(f"{name}: {path!r} is not valid JMESPath: {jmespath_reason(error)}") from None
 
     def read(body: Json) -> Json:
         try:

@@ -16,6 +16,7 @@ IGNORED: Final[dict[str, JsonValue]] = {"x-status": "ignored"}
 """Marks a key that is accepted so that older files load, and has no effect."""
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_JMESPATH_PREFIX = re.compile(r"\A(Invalid|Bad) jmespath expression: ", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _KEY_PREFIXES = (
@@ -68,9 +69,15 @@ def _jmespath(value: str) -> str:
     try:
         jmespath.compile(value)
     except JMESPathError as error:
-        reason = str(error).splitlines()[0].removeprefix("Invalid jmespath expression: ")
-        raise PydanticCustomError("jmespath", "expected a JMESPath expression; {reason}", {"reason": reason}) from error
+        context = {"value": repr(value), "reason": jmespath_reason(error)}
+        raise PydanticCustomError("jmespath", "{value}: expected a JMESPath expression; {reason}", context) from error
     return value
+
+
+def jmespath_reason(error: JMESPathError) -> str:
+    """Return what is wrong with an expression in one line, without the picture that follows it."""
+    first = str(error).splitlines()[0]
+    return _JMESPATH_PREFIX.sub("", first).removesuffix(":").removesuffix(", for expression")
 
 
 def _headers(headers: Mapping[str, str]) -> Mapping[str, str]:

@@ -134,7 +134,15 @@ def message_of(load: Loads, text: str) -> str:
         (
             "  auth: {type: none}\n",
             "  response: {result_field: 'choices[0'}\n",
-            "4: api.response.result_field: expected a JMESPath expression; Incomplete expression:",
+            "4: api.response.result_field: 'choices[0': expected a JMESPath expression; Incomplete expression",
+        ),
+        (
+            "  auth: {type: none}\n",
+            "  response: {result_field: 'score[['}\n",
+            (
+                "4: api.response.result_field: 'score[[': expected a JMESPath expression; Expecting: star, got: "
+                'lbracket: Parse error at column 6, token "[" (LBRACKET)'
+            ),
         ),
         (
             "  auth: {type: none}\n",
@@ -417,6 +425,7 @@ def test_a_mistake_is_one_line_with_its_place(load: Loads, old: str, new: str, e
 
     assert message.startswith(f"study.yaml:{expected}")
     assert "\n" not in message
+    assert not message.endswith(":")
     assert "secret" not in message
 
 
