@@ -15,6 +15,7 @@ Row = tuple[int, Json]
 """Line number in its file, and the value."""
 
 _DELIMITERS: Final = ",;\t"
+_SHORT_ROW: Final = "leave the cell empty where a row has no value"
 _ROW_SUFFIXES: Final = {".csv", ".tsv", ".jsonl", ".ndjson"}
 _DOCUMENT_SUFFIXES: Final = {".json", ".yaml", ".yml"}
 
@@ -93,13 +94,18 @@ def _table(text: str, name: str) -> Iterator[Row]:
         line = reader.line_num + 1
         for cells in reader:
             if any(cell.strip() for cell in cells):
-                if len(cells) > len(header):
-                    message = f"{len(cells)} cells under {len(header)} columns; quote cells that contain {delimiter!r}"
+                if len(cells) != len(header):
+                    cure = f"quote cells that contain {delimiter!r}" if len(cells) > len(header) else _SHORT_ROW
+                    message = f"{_counted(len(cells))} under {len(header)} columns; {cure}"
                     raise_all([Problem(path=(), file=name, line=line, message=message)])
-                yield line, {column: cell for column, cell in zip(header, cells, strict=False) if cell != ""}
+                yield line, {column: cell for column, cell in zip(header, cells, strict=True) if cell != ""}
             line = reader.line_num + 1
     except csv.Error as error:
         raise_all([Problem(path=(), file=name, line=line, message=f"not valid CSV: {error}")])
+
+
+def _counted(n_cells: int) -> str:
+    return "1 cell" if n_cells == 1 else f"{n_cells} cells"
 
 
 def _check_header(header: list[str], name: str) -> None:

@@ -168,6 +168,7 @@ def test_candidates_come_from_a_file(load: Loads, folder: Path, name: str, conte
         ("m,n\n", "c.csv:1: no candidates; expected at least one"),
         ("m,m\nb,1\n", "c.csv:1: column 'm' stands twice"),
         ("m,n\nb,1,2\n", "c.csv:2: 3 cells under 2 columns; quote cells that contain ','"),
+        ("m,n\nb,1\nb\n", "c.csv:3: 1 cell under 2 columns; leave the cell empty where a row has no value"),
         ('m,n\n"b,1\n', "c.csv:2: not valid CSV: unexpected end of data"),
     ],
 )
