@@ -30,7 +30,7 @@ def read_candidates(path: Path, name: str) -> tuple[list[Row], list[Problem]]:
     problems = [
         Problem(path=(), file=name, line=line, message=f"{shown(row)}: expected a configuration (parameter: value)")
         for line, row in rows
-        if not isinstance(row, Mapping) or not row
+        if not isinstance(row, Mapping) or not row or not all(key.strip() for key in row)
     ]
     if not rows:
         problems.append(Problem(path=(), file=name, line=1, message="no candidates; expected at least one"))

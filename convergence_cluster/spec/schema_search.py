@@ -30,7 +30,8 @@ class ParameterSection(Section):
     type: ParameterType | None = None
     """`categorical`: values in no order. `discrete` (or `ordinal`): values in order, or a range of whole numbers.
     `continuous` (or `float`): a real number. `int`: a whole number. Default: two or more numbers in rising order are
-    ordinal, other values categorical; a range with a fraction in it is real, one with a whole `step` is whole."""
+    ordinal, other values categorical; a range with a fraction or a point in it (`max: 1.0`) is real, one with a whole
+    `step` is whole."""
     values: Annotated[tuple[Json, ...], Field(min_length=1)] | None = Field(
         default=None, validation_alias=AliasChoices("values", "choices")
     )
@@ -49,6 +50,15 @@ class ParameterSection(Section):
     """Glob of prompt files, relative to the study file. Values are the files' names; calls send the files' texts."""
     description: str | None = None
     """For readers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _real_by_its_point(cls, value: Any) -> Any:
+        """Take a range with a bound such as `1.0` for a real one: a number loses its point once it is read."""
+        if not isinstance(value, dict) or value.get("type") is not None or value.get("step") is not None:
+            return value
+        written = [bound for bound in (value.get("min"), value.get("max")) if isinstance(bound, float)]
+        return {**value, "type": "float"} if written and all(bound.is_integer() for bound in written) else value
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> "ParameterSection":
@@ -84,7 +94,7 @@ class ParameterSection(Section):
                 if number is not None and not number.is_integer():
                     raise at(key, f"{number:g}: expected a whole number for type {self.type}")
         elif self.type is None and self.step is None and low.is_integer() and high.is_integer():
-            raise at("type", "required where min and max are whole numbers: int or float")
+            raise at("type", "required where min and max are whole numbers: int or float (or write 1.0 for 1)")
 
     def _check_width(self, width: float) -> None:
         step = self.step or (None if self.type in {None, "float", "continuous"} else 1.0)
@@ -165,6 +175,13 @@ class SearchSpaceSection(Section):
     categorical parameter, the middle of each number, the first candidate. Parameters left out take that default."""
     templates: Mapping[str, SearchSpaceTemplate] | None = Field(default=None, json_schema_extra=IGNORED)
     """Write a parameter with `template` instead."""
+
+    @model_validator(mode="after")
+    def _has_names(self) -> "SearchSpaceSection":
+        for name in self.parameters:
+            if not name.strip():
+                raise at("parameters", f"{name!r}: expected a parameter's name, which is not empty")
+        return self
 
     @model_validator(mode="after")
     def _is_not_empty(self) -> "SearchSpaceSection":

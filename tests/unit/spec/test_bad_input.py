@@ -376,6 +376,11 @@ def message_of(load: Loads, text: str) -> str:
             "13: budget.usd: 0: expected a number above 0",
         ),
         (
+            "    model: [a, b]",
+            '    "": [a, b]',
+            "6: search_space.parameters: '': expected a parameter's name, which is not empty",
+        ),
+        (
             "optimization:",
             "budget: {usd: 1e300}\noptimization:",
             "13: budget.usd: 1e+300: expected a number of at most 1e+09",

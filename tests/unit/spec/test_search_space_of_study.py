@@ -7,7 +7,7 @@ import pytest
 
 from convergence_cluster.domain.errors import SpecError
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.domain.space import Parameter
+from convergence_cluster.domain.space import Parameter, ParameterKind
 from convergence_cluster.spec.loading import LoadedStudy
 
 Loads = Callable[[str], LoadedStudy]
@@ -45,6 +45,16 @@ def test_the_grid_is_what_the_file_says(load: Loads, written: str, grid: tuple[J
 
     assert parameter.grid() == grid
     assert [type(value) for value in parameter.grid() or ()] == [type(value) for value in grid]
+
+
+@pytest.mark.parametrize(
+    "written", ["{min: 0.0, max: 1.0}", "{min: 0, max: 1.0}", "{min: 0.5, max: 1}", "{min: 0.5, max: 1.0}"]
+)
+def test_a_range_with_a_point_in_it_is_real(load: Loads, written: str) -> None:
+    parameter = parameter_of(load, written)
+
+    assert parameter.kind is ParameterKind.CONTINUOUS
+    assert parameter.grid() is None
 
 
 def test_the_last_value_of_a_stepped_range_lies_on_the_grid(load: Loads) -> None:
