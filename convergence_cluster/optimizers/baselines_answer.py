@@ -14,13 +14,12 @@ from convergence_cluster.domain.search import (
     ArmState,
     Direction,
     Interval,
-    Objective,
     Recommendation,
     SearchProblem,
 )
 from convergence_cluster.optimizers.answer import MAX_FRONT
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
-from convergence_cluster.optimizers.front import at_least, at_most, most_covering, nondominated
+from convergence_cluster.optimizers.front import most_covering, nondominated, violation
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -81,14 +80,6 @@ def shrunk_posterior(moments: Sequence[Moments], *, n_population: int | None) ->
     )
 
 
-def is_feasible(objectives: Sequence[Objective], intervals: Sequence[Interval]) -> bool:
-    """Say whether the means keep every bound."""
-    return all(
-        (o.low is None or i.mean >= at_least(o.low)) and (o.high is None or i.mean <= at_most(o.high))
-        for o, i in zip(objectives, intervals, strict=True)
-    )
-
-
 def non_dominated(points: Floats) -> NDArray[np.bool_]:
     """Return which rows of `points`, shape (n, n_objectives), all to be maximised, no other row dominates."""
     keep = np.ones(len(points), dtype=np.bool_)
@@ -114,10 +105,11 @@ def answer(problem: SearchProblem, tallies: Sequence[Tally], *, full: bool = Fal
         shrunk_posterior([of_metrics[k] for _, of_metrics in moments], n_population=n_population)
         for k in range(len(problem.objectives))
     ]
+    broken = _broken(problem, columns, len(eligible))
     estimates = _estimates(problem, tallies, eligible, posterior, columns)
-    best = min(range(len(eligible)), key=lambda i: (not estimates[i].is_feasible, -posterior.mean[i], eligible[i]))
+    best = min(range(len(eligible)), key=lambda i: (broken[i], -posterior.mean[i], eligible[i]))
     gaps = posterior.mean[best] - posterior.mean
-    is_tied = gaps <= Z_90 * np.sqrt(posterior.sd[best] ** 2 + posterior.sd**2)
+    is_tied = (gaps <= Z_90 * np.sqrt(posterior.sd[best] ** 2 + posterior.sd**2)) & (broken <= broken[best])
     tied = sorted((e for i, e in enumerate(estimates) if is_tied[i] and i != best), key=lambda e: -e.score.mean)
     baseline = estimates[0] if eligible[0] == 0 and problem.baseline is not None else None
     return Recommendation(
@@ -126,7 +118,7 @@ def answer(problem: SearchProblem, tallies: Sequence[Tally], *, full: bool = Fal
         change=None if baseline is None else _change(estimates[best], baseline, tallies, n_population),
         tied=tuple(tied),
         front=_front(problem, estimates),
-        p_within=_p_within(problem, posterior, best),
+        p_within=_p_within(problem, posterior, best, _may_win(broken)),
         gain_per_100_calls=_gain(problem, posterior, best, len(tallies)),
         n_arms=len(tallies),
         n_alive=n_alive,
@@ -142,7 +134,8 @@ def _estimates(
     posterior: Posterior,
     columns: Sequence[Posterior],
 ) -> list[ArmEstimate]:
-    p_best = _p_best(problem, posterior)
+    broken = _broken(problem, columns, len(arms))
+    p_best = _p_best(problem, posterior, _may_win(broken))
     seen = np.array([values for arm in arms for values in tallies[arm].objectives.values()])
     lows, highs = (seen.min(axis=0).tolist(), seen.max(axis=0).tolist()) if columns else ([], [])
     estimates = []
@@ -160,7 +153,7 @@ def _estimates(
                 n_cases=tally.moments(problem.case_weights)[0].n,
                 p_best=float(p_best[i]),
                 objectives=objectives,
-                is_feasible=is_feasible(problem.objectives, objectives),
+                is_feasible=bool(broken[i] <= 0),
             )
         )
     return estimates
@@ -171,16 +164,32 @@ def _samples(problem: SearchProblem, posterior: Posterior, arms: NDArray[np.intp
     return np.asarray(posterior.mean[arms] + posterior.sd[arms] * noise)
 
 
-def _p_best(problem: SearchProblem, posterior: Posterior) -> Floats:
-    rivals = np.argsort(-(posterior.mean + 3 * posterior.sd), kind="stable")[:MAX_RIVALS]
+def _broken(problem: SearchProblem, columns: Sequence[Posterior], n_arms: int) -> Floats:
+    """Return by how much each arm breaks the bounds; 0 where it keeps all."""
+    means = np.array([column.mean for column in columns]).reshape(len(columns), n_arms).T
+    return np.nan_to_num(violation(means, problem.objectives))
+
+
+def _may_win(broken: Floats) -> NDArray[np.bool_]:
+    """Say of each arm whether it may be the best: where any arm keeps the bounds, only those that do."""
+    return np.asarray(broken <= 0) if broken.min() <= 0 else np.ones(len(broken), dtype=np.bool_)
+
+
+def _rivals(posterior: Posterior, may_win: NDArray[np.bool_]) -> NDArray[np.intp]:
+    order = np.argsort(-(posterior.mean + 3 * posterior.sd), kind="stable")
+    return order[may_win[order]][:MAX_RIVALS]
+
+
+def _p_best(problem: SearchProblem, posterior: Posterior, may_win: NDArray[np.bool_]) -> Floats:
+    rivals = _rivals(posterior, may_win)
     winners = np.argmax(_samples(problem, posterior, rivals), axis=1)
     shares = np.zeros(len(posterior.mean))
     shares[rivals] = np.bincount(winners, minlength=len(rivals)) / N_DRAWS
     return shares
 
 
-def _p_within(problem: SearchProblem, posterior: Posterior, best: int) -> float:
-    rivals = np.argsort(-(posterior.mean + 3 * posterior.sd), kind="stable")[:MAX_RIVALS]
+def _p_within(problem: SearchProblem, posterior: Posterior, best: int, may_win: NDArray[np.bool_]) -> float:
+    rivals = _rivals(posterior, may_win)
     arms = np.concatenate([[best], rivals[rivals != best]])
     draws = _samples(problem, posterior, arms)
     tops = draws.max(axis=1)

@@ -110,6 +110,23 @@ def test_an_arm_over_a_bound_is_recommended_only_where_none_keeps_it() -> None:
     assert not alone.best.is_feasible
 
 
+def test_what_breaks_a_bound_is_no_rival_of_what_keeps_it() -> None:
+    arms = [tally(0, [0.9, 0.8] * 10, cost=0.9), tally(1, [0.5, 0.4] * 10), tally(2, [0.1, 0.2] * 10)]
+
+    found = answer(problem(), arms, full=True)
+
+    assert found.best is not None
+    assert (found.best.arm, found.best.p_best, found.p_within, found.tied) == (1, 1.0, 1.0, ())
+    assert {arm.arm: arm.p_best for arm in found.arms}[ArmId(0)] == 0.0
+
+
+def test_where_none_keeps_a_bound_the_one_that_breaks_it_least_is_the_answer() -> None:
+    best = answer(problem(), [tally(0, [0.9, 0.8] * 10, cost=0.9), tally(1, [0.5, 0.4] * 10, cost=0.6)]).best
+
+    assert best is not None
+    assert (best.arm, best.is_feasible) == (1, False)
+
+
 def test_an_arm_at_its_bound_keeps_it() -> None:
     best = answer(problem(), [tally(0, [0.1, 0.2]), tally(1, [0.9, 0.9, 0.9], cost=0.5 + 1e-16)]).best
 
