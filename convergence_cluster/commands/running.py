@@ -187,13 +187,25 @@ def _commonest_error(report: StudyReport) -> str:
     return next((error for error, _ in errors.most_common(1) if error), "the report says what went wrong")
 
 
+def _mending(report: StudyReport) -> str:
+    """Return what is to be done before a study that its API stopped can go on."""
+    spend, caps = report.spend, report.caps
+    spent: dict[str, tuple[float, float | None]] = {
+        "budget.calls": (spend.n_calls, caps.calls),
+        "budget.usd": ((spend.usd or 0.0) + spend.cached_usd, caps.usd),
+        "budget.minutes": (spend.seconds / 60.0, caps.minutes),
+    }
+    gone = [name for name, (used, cap) in spent.items() if cap is not None and used >= cap]
+    return f"mend it and raise {' and '.join(gone)} in the study file" if gone else "mend it"
+
+
 def _exit_code(sitting: Sitting, conditions: list[Condition]) -> int:
     report = sitting.report
     if report.stop_reason is StopReason.PROVIDER:
         why = sitting.last_error or "no further detail"
         raise ConvergenceError(
             f"the API refuses every further call: {why}\n"
-            f"What is finished is kept; mend it, then: convergence resume {report.study}"
+            f"What is finished is kept; {_mending(report)}, then: convergence resume {report.study}"
         )
     if report.stop_reason is None:
         print(f"interrupted; go on with: convergence resume {report.study}", file=sys.stderr)
