@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from convergence_cluster.domain.calls import TestCase
-from convergence_cluster.domain.errors import PermanentError, SpecError
+from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.domain.space import Parameter, SearchSpace
 from convergence_cluster.evaluators.builtin import JUDGES, BuiltinEvaluator
 from convergence_cluster.providers.template_names import ROOTS, required_paths
 from convergence_cluster.providers.templates import Scope, scope_of
+from convergence_cluster.spec.environment import needed_environment
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.problems import Problem, raise_all, shown, suggestion
 from convergence_cluster.spec.templated import templates_of
@@ -30,6 +31,20 @@ def check_study(study: LoadedStudy) -> None:
         replace(problem, file=study.file, line=study.lines.get(problem.path, 0)) for problem in template_problems(study)
     ]
     raise_all([*problems, *expectation_problems(study)])
+
+
+def check_worker(study: LoadedStudy, environ: Mapping[str, str]) -> None:
+    """Refuse to make calls for a study without its keys, which a worker has from its own surroundings.
+
+    Raises:
+        ConvergenceError: a variable that the study names is not set here.
+    """
+    names = dict.fromkeys(name for _, name, _ in needed_environment(study.spec) if not environ.get(name))
+    if names:
+        raise ConvergenceError(
+            f"its environment lacks {', '.join(names)}; workers have the keys of the environment and the .env that "
+            "they were started in: set it there and start them again (on one machine: make down up)"
+        )
 
 
 def template_problems(study: LoadedStudy) -> Iterator[Problem]:

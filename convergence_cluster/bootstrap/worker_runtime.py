@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias
 
 import structlog
 
+from convergence_cluster.bootstrap.checking import check_worker
 from convergence_cluster.bootstrap.pulse import Pulse
 from convergence_cluster.bootstrap.runner import RunnerFactory, Surroundings
 from convergence_cluster.bootstrap.shipped_code import with_code
@@ -219,6 +220,7 @@ class WorkerRuntime:
 
     async def _open(self, content: str) -> tuple[RunnerFactory, RunCall]:
         study = await asyncio.to_thread(self._fetch, content)
+        check_worker(study, self._environ)
         if self._around is None:
             self._around = self._open_surroundings(self.holds)
         factory = RunnerFactory(

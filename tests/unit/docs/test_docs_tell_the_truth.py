@@ -223,6 +223,8 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "this command needs the cluster's packages; install them with: pip install 'convergence-cluster[cluster]'",
         "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'",
         "the API refuses every further call:",
+        "cannot run it:",
+        "its environment lacks",
         "no complete answer within",
         "No answer: no configuration has a score",
         "truncated",
