@@ -142,7 +142,7 @@ class Books:
 
     def decisions(self) -> list[tuple[str, Any]]:
         """What was asked, told and calibrated, without where one sitting ended and the next began."""
-        return [event for event in self.events if event[0] not in {"resumed", "stopped"}]
+        return [event for event in self.events if event[0] not in {"resumed", "sat", "stopped"}]
 
     def answers(self) -> Mapping[tuple[int, int, int], tuple[object, ...]]:
         """What each call brought, without what differs between two runs: times and the study's id."""

@@ -58,7 +58,8 @@ class Housekeeping:
         self._n_before = 0
 
     def begin(self, coordinator: Coordinator) -> None:
-        """Start counting this sitting."""
+        """Start counting this sitting, and write down that it began."""
+        coordinator.begin()
         self._began_s = self._shown_s = self._recorded_s = self._clock.monotonic_s()
         self._n_before = coordinator.accounts.n_attempts
         self._renew()
@@ -71,7 +72,7 @@ class Housekeeping:
             self._shown_s = self._clock.monotonic_s()
         if now_s - self._recorded_s >= _RECORD_EVERY_S:
             self._renew()
-            coordinator.record_arms()
+            coordinator.record()
             self._recorded_s = self._clock.monotonic_s()
 
     def show(self, coordinator: Coordinator, *, is_final: bool = False) -> None:
@@ -91,17 +92,17 @@ class Housekeeping:
                 max_usd=self._caps.usd,
                 elapsed_s=elapsed_s,
                 calls_per_s=calls_per_s,
-                left_s=self._left_s(coordinator, calls_per_s, elapsed_s),
+                left_s=self._left_s(coordinator, calls_per_s),
                 recommendation=coordinator.optimizer.recommend(),
                 is_final=is_final,
             )
         )
 
-    def _left_s(self, coordinator: Coordinator, calls_per_s: float, elapsed_s: float) -> float | None:
+    def _left_s(self, coordinator: Coordinator, calls_per_s: float) -> float | None:
         accounts, caps = coordinator.accounts, self._caps
         left = []
         if caps.time_s is not None:
-            left.append(caps.time_s - elapsed_s)
+            left.append(caps.time_s - coordinator.sittings.active_s)
         if caps.calls is not None and calls_per_s > 0:
             left.append((caps.calls - accounts.n_attempts) / calls_per_s)
         usd_per_s = accounts.counted_usd / max(accounts.n_attempts, 1) * calls_per_s

@@ -135,12 +135,12 @@ def _sources(outcome: CallOutcome) -> list[str]:
 
 
 def _spend(assembly: Assembly) -> Spend:
-    accounts = assembly.coordinator.accounts
+    accounts, sittings = assembly.coordinator.accounts, assembly.coordinator.sittings
     is_priced = accounts.n_unpriced < max(accounts.n_calls, 1) or accounts.scoring_usd > 0.0
     return Spend(
         usd=accounts.spent_usd if is_priced else None,
         n_calls=accounts.n_attempts,
-        seconds=accounts.active_s,
+        seconds=sittings.active_s,
         n_unpriced_calls=accounts.n_unpriced,
         unknown_usd=accounts.unknown_usd,
         scoring_usd=accounts.scoring_usd,

@@ -11,8 +11,6 @@ from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
 
 CACHED = "cached"
 _UNKNOWN = ("unknown", "corrected")
-_PAUSE_S = 120.0
-"""A longer time without a finished call is no work: nobody was at it, or everybody waited for the provider."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -42,9 +40,6 @@ class Accounts:
         """What the answers from the cache would have cost; no part of `spent_usd`."""
         self.n_cached = 0
         self.n_attempts = 0
-        self.active_s = 0.0
-        """Seconds in which calls were made; pauses between sittings do not count."""
-        self._last_at_s: float | None = None
         self.n_unpriced = 0
         self._arms: dict[ArmId, _ArmTally] = {}
         self._changed: set[ArmId] = set()
@@ -70,10 +65,6 @@ class Accounts:
     def book(self, entries: Sequence[LedgerEntry]) -> None:
         """Add money."""
         for entry in entries:
-            if self._last_at_s is not None:
-                gap_s = entry.at_s - self._last_at_s
-                self.active_s += gap_s if 0.0 < gap_s < _PAUSE_S else 0.0
-            self._last_at_s = entry.at_s
             self.n_attempts += entry.n_attempts
             if entry.kind == CACHED:
                 self.n_cached += entry.n_attempts

@@ -11,6 +11,7 @@ from convergence_cluster.coordinator.ordering import Order, block_keys
 from convergence_cluster.coordinator.outage import Outage
 from convergence_cluster.coordinator.protocols import Budget, Executor, Journal, Optimizer
 from convergence_cluster.coordinator.rounds import POLL_S, Rounds
+from convergence_cluster.coordinator.sittings import Sittings
 from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.coordinator.treasury import Treasury
 from convergence_cluster.domain.calls import Call, CallOutcome
@@ -52,6 +53,7 @@ class Coordinator:
         self.study = study
         self.optimizer = optimizer
         self.accounts = Accounts()
+        self.sittings = Sittings(clock)
         self.trajectory = Trajectory()
         self.outcomes: dict[CallKey, CallOutcome] = {}
         self.block_index: dict[CallKey, int] = {}
@@ -142,11 +144,16 @@ class Coordinator:
         """Write down why the study ended, and every arm as it stands."""
         answer = self.optimizer.recommend(full=True)
         self._journal.record_arms(self.accounts.final_arms({arm.arm: arm for arm in answer.arms}))
-        self._journal.append(events=(Stopped(reason=reason),))
+        self._journal.append(events=(*self.sittings.end(), Stopped(reason=reason)))
         log.info("study.stopped", study=self.study, reason=reason.value if reason else "interrupted")
 
-    def record_arms(self) -> None:
-        """Write the arms that changed since the last time as running trials."""
+    def begin(self) -> None:
+        """Write down that a sitting begins, so that its time counts from here on."""
+        self._journal.append(events=(self.sittings.begin(),))
+
+    def record(self) -> None:
+        """Write down that the sitting goes on, and the arms that changed since the last time as running trials."""
+        self._journal.append(events=(self.sittings.beat(),))
         self._journal.record_arms(self.accounts.changed_arms())
 
     # What else comes of calls that others make
@@ -198,8 +205,6 @@ class Coordinator:
             self.accounts.count(outcome, observation.score)
         self.trajectory.note(self.accounts.n_calls, self.optimizer.recommend)
 
-    # Deciding
-
     def _fill(self) -> StopReason | None:
         """Ask until enough is under way; write the decisions down before any of their calls can be sent."""
         events: list[Event] = []
@@ -234,8 +239,6 @@ class Coordinator:
         if decision is None:
             raise ConvergenceError("the search waits for calls although none is under way; please report this")
         return decision
-
-    # Learning
 
     def _absorb(self, arrived: Sequence[CallOutcome], *, is_last: bool = False) -> bool:
         """Make finished calls durable, then let the search learn of those whose turn it is, asking in between.

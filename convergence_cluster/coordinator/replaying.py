@@ -18,6 +18,7 @@ from convergence_cluster.domain.journal import (
     History,
     LedgerEntry,
     Resumed,
+    Sat,
     Stopped,
     Told,
 )
@@ -57,8 +58,9 @@ def replay(
     coordinator.restore_calls(missing)
     missing += tuple(call for key, call in extra.items() if key not in history.outcomes)
     coordinator.accounts.book(history.ledger)
-    accounts = coordinator.accounts
-    budget.restore(usd=accounts.counted_usd, calls=accounts.n_attempts, time_s=accounts.active_s)
+    coordinator.sittings.restore(history.events, history.ledger)
+    accounts, active_s = coordinator.accounts, coordinator.sittings.active_s
+    budget.restore(usd=accounts.counted_usd, calls=accounts.n_attempts, time_s=active_s)
     was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
     return () if was_interrupted_cleanly else missing
 
@@ -85,7 +87,7 @@ def _repeat(
             coordinator.restore_told([outcomes[key] for key in keys])
         case Calibrated(scales=scales):
             observer.calibrate(scales)
-        case Resumed() | Stopped():
+        case Resumed() | Stopped() | Sat():
             pass
 
 

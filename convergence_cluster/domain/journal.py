@@ -50,7 +50,15 @@ class Stopped:
     """None: interrupted; `convergence resume` goes on."""
 
 
-Event: TypeAlias = Asked | Told | Calibrated | Resumed | Stopped
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sat:
+    """A process was at work on the study from `began_s` to `until_s`, as it says now and then; its last word counts."""
+
+    began_s: float
+    until_s: float
+
+
+Event: TypeAlias = Asked | Told | Calibrated | Resumed | Stopped | Sat
 
 
 SCORING = "scoring"

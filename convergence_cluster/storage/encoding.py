@@ -11,7 +11,17 @@ from typing import Any, assert_never
 
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind, Usage
 from convergence_cluster.domain.identity import ArmId, Configuration, Json, StudyId
-from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, LedgerEntry, Resumed, Stopped, Told
+from convergence_cluster.domain.journal import (
+    Asked,
+    Calibrated,
+    CallKey,
+    Event,
+    LedgerEntry,
+    Resumed,
+    Sat,
+    Stopped,
+    Told,
+)
 from convergence_cluster.domain.search import Block, StopReason
 
 CALL_COLUMNS = (
@@ -70,6 +80,8 @@ def encode_event(event: Event, configuration: str | None) -> tuple[str, str]:
             return "resumed", dumps(unknown)
         case Stopped(reason=reason):
             return "stopped", dumps(None if reason is None else reason.value)
+        case Sat():
+            return "sat", dumps((event.began_s, event.until_s))
         case _:
             assert_never(event)
 
@@ -91,6 +103,8 @@ def decode_event(kind: str, body: Json, configurations: Mapping[int, Configurati
             return Resumed(unknown=_keys(body))
         case "stopped":
             return Stopped(reason=None if body is None else StopReason(body))
+        case "sat":
+            return Sat(began_s=body[0], until_s=body[1])
         case _:
             raise ValueError(f"{kind!r} is not a kind of event")
 

@@ -16,7 +16,7 @@ from sqlalchemy import text as sql
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind, Usage
 from convergence_cluster.domain.errors import Conflict, ConvergenceError, LeaseLost, NotFound
 from convergence_cluster.domain.identity import ArmId, StudyId
-from convergence_cluster.domain.journal import Asked, Calibrated, Event, LedgerEntry, Resumed, Stopped, Told
+from convergence_cluster.domain.journal import Asked, Calibrated, Event, LedgerEntry, Resumed, Sat, Stopped, Told
 from convergence_cluster.domain.search import Block, StopReason
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
@@ -121,6 +121,7 @@ events_of: st.SearchStrategy[Event] = st.one_of(
     st.builds(Asked, block=blocks, reserved_usd=real),
     st.builds(Told, keys=st.lists(key, max_size=4).map(tuple)),
     st.builds(Calibrated, scales=st.dictionaries(text, real, max_size=3)),
+    st.builds(Sat, began_s=st.floats(0, 2e9), until_s=st.floats(0, 2e9)),
     st.builds(Resumed, unknown=st.lists(key, max_size=4).map(tuple)),
     st.builds(Stopped, reason=st.none() | st.sampled_from(StopReason)),
 )

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from convergence_cluster.coordinator.accounts import Accounts
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome, Order
@@ -14,7 +13,7 @@ from convergence_cluster.coordinator.rounds import drive
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, LedgerEntry, Told
+from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Told
 from convergence_cluster.domain.search import HOLDOUT, Block, Direction, Objective, StopReason
 from convergence_cluster.metering.budget import Budget
 from tests.fakes import (
@@ -48,13 +47,14 @@ class Bench:
         n_arms: int = 30,
         parallelism: int = 4,
         is_scaled: bool = False,
+        clock: FakeClock | None = None,
         on_absorbed: Callable[[Coordinator], None] = lambda _: None,
     ) -> None:
         self.journal = journal or MemoryJournal()
         self.executor = ShufflingExecutor(outcome, seed=executor_seed)
         self.search = ScriptedSearch(n_arms=n_arms)
         self.budget = budget or _budget()
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.observer = Observer(PlainObjectives(is_scaled=is_scaled), (QUALITY,))
         self.coordinator = Coordinator(
             study=STUDY,
@@ -425,16 +425,34 @@ def test_after_a_fault_of_ours_what_is_on_the_wire_is_still_written_down() -> No
     assert {call.key for call in bench.executor.sent} == set(bench.journal.outcomes)
 
 
-def test_the_time_of_earlier_sittings_counts_and_the_pause_between_them_does_not() -> None:
-    accounts = Accounts()
-    entries = [
-        LedgerEntry(key=(ArmId(0), n, 0), n_attempts=1, usd=0.0, kind="settled", at_s=t)
-        for n, t in enumerate((10.0, 15.0, 3600.0, 3602.0))
-    ]
+def test_a_study_that_is_taken_up_has_the_time_that_its_earlier_sittings_left() -> None:
+    clock = FakeClock()
+    first = Bench(budget=_budget(calls=10), clock=clock)
+    first.coordinator.begin()
+    reason = first.run()
+    clock.time_s += 40.0
+    first.coordinator.finish(reason)
+    clock.time_s += 50.0
 
-    accounts.book(entries)
+    second = Bench(budget=Budget(clock=clock, time_s=60.0), journal=first.journal, clock=clock)
+    second.resume()
+    second.coordinator.begin()
+    clock.time_s += 5.0
 
-    assert accounts.active_s == 7.0
+    assert second.budget.remaining.time_s == 15.0
+    assert second.coordinator.sittings.active_s == 45.0
+
+
+def test_a_crash_in_a_sitting_that_only_made_calls_again_hides_them() -> None:
+    stopped = Bench(budget=_budget(calls=37))
+    stopped.coordinator.begin()
+    stopped.coordinator.finish(stopped.run())
+    crashed = Bench(journal=stopped.journal)
+    missing = crashed.resume()
+    crashed.coordinator.begin()
+
+    assert missing == ()
+    assert Bench(journal=stopped.journal).resume() != ()
 
 
 def _extra_blocks(n: int) -> list[Block]:
