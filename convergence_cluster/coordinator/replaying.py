@@ -1,6 +1,7 @@
 """Brings a coordinator to where its study was, by making the same decisions again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import assert_never
 
 from convergence_cluster.coordinator.accounts import unknown_entry
 from convergence_cluster.coordinator.coordinating import Coordinator
@@ -22,7 +23,7 @@ from convergence_cluster.domain.journal import (
     Stopped,
     Told,
 )
-from convergence_cluster.domain.search import EXTRA, Block
+from convergence_cluster.domain.search import EXTRA, HOLDOUT, Block
 
 
 def replay(
@@ -62,13 +63,35 @@ def replay(
     accounts, active_s = coordinator.accounts, coordinator.sittings.active_s
     budget.restore(usd=accounts.counted_usd, calls=accounts.n_attempts, time_s=active_s)
     was_interrupted_cleanly = bool(history.events) and isinstance(history.events[-1], Stopped)
-    return () if was_interrupted_cleanly else missing
+    at_rest = _at_rest(history.events)
+    return () if was_interrupted_cleanly else tuple(call for call in missing if call.key not in at_rest)
 
 
 def unknown_entries(calls: tuple[Call, ...], *, at_s: float) -> tuple[tuple[LedgerEntry, ...], Resumed]:
     """Return what to write down for calls that a crash may have hidden: each at its reserved maximum."""
     entries = tuple(unknown_entry(call, n_attempts=call.n_draws, usd=call.most_usd, at_s=at_s) for call in calls)
     return entries, Resumed(unknown=tuple(call.key for call in calls))
+
+
+def _at_rest(events: Sequence[Event]) -> set[CallKey]:
+    """Return the search's calls that the last sitting did not send, for it had come to the final comparison."""
+    asked: set[CallKey] = set()
+    at_rest: set[CallKey] = set()
+    for event in events:
+        match event:
+            case Asked(block=block) if block.operator == HOLDOUT:
+                at_rest = set(asked)
+            case Asked(block=block):
+                asked.update(block_keys(block))
+            case Sat(began_s=began_s, until_s=until_s) if began_s < until_s:
+                pass  # the same sitting goes on
+            case Sat() | Resumed() | Stopped():
+                at_rest = set()
+            case Told() | Calibrated():
+                pass
+            case _:
+                assert_never(event)
+    return at_rest
 
 
 def _repeat(

@@ -192,6 +192,22 @@ def test_what_is_set_aside_is_spent_on_the_blocks_it_was_set_aside_for() -> None
     assert sorted(call.key for call in bench.executor.sent[-4:]) == [(0, 100 + n, 0) for n in range(4)]
 
 
+def test_a_crash_in_the_final_comparison_hides_none_of_the_searchs_own_calls() -> None:
+    bench = Bench(budget=_budget(calls=37))
+    bench.budget.set_aside(calls=4, usd=0.0)
+    bench.coordinator.begin()
+    bench.run()
+    bench.budget.give_back()
+    bench.journal.appends_left = 1
+    with pytest.raises(KeyboardInterrupt):
+        drive(bench.coordinator.extra_rounds(_extra_blocks(4)), bench.executor.collect)
+    bench.journal.appends_left = 10**9
+
+    hidden = Bench(budget=_budget(calls=37), journal=bench.journal).resume()
+
+    assert [call.key for call in hidden] == [(0, 100 + n, 0) for n in range(4)]
+
+
 def test_time_that_is_set_aside_ends_the_search_and_lets_other_blocks_be_run() -> None:
     clock = FakeClock()
     budget = Budget(clock=clock, time_s=60.0)
