@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from convergence_cluster.bootstrap.scorers import checking_evaluators
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError
 from convergence_cluster.domain.identity import Configuration, Json
 from convergence_cluster.domain.space import Parameter, SearchSpace
-from convergence_cluster.evaluators.builtin import JUDGES, BuiltinEvaluator
+from convergence_cluster.evaluators.asserting import AssertEvaluator
+from convergence_cluster.evaluators.builtin import BuiltinEvaluator
 from convergence_cluster.providers.template_names import ROOTS, required_paths
 from convergence_cluster.providers.templates import Scope, scope_of
 from convergence_cluster.spec.environment import needed_environment
@@ -73,21 +75,18 @@ def template_problems(study: LoadedStudy) -> Iterator[Problem]:
 
 
 def expectation_problems(study: LoadedStudy) -> Iterator[Problem]:
-    """Yield the test cases whose `expected` a metric's own function could compare no answer with, a few a metric."""
-    for metric in study.metrics:
-        if metric.function.removeprefix("not_") not in JUDGES:
-            continue
-        evaluator = BuiltinEvaluator(metric=metric.name, function=metric.function, options=metric.options)
+    """Yield the test cases that a metric could compare no answer with, by what they expect; a few a metric."""
+    for evaluator in checking_evaluators(study):
         wrong = [(case, message) for case in study.all_cases if (message := _unfit(evaluator, case)) is not None]
         for case, message in wrong[:_MAX_CASES_SHOWN]:
             file, line = study.place_of_case(case.id)
             yield Problem(path=(), message=message, file=file or study.file, line=line)
         if len(wrong) > _MAX_CASES_SHOWN:
             n_more = len(wrong) - _MAX_CASES_SHOWN
-            yield Problem(path=(), message=f"metric {metric.name!r}: the same of {n_more} more", file=study.file)
+            yield Problem(path=(), message=f"metric {evaluator.metric!r}: the same of {n_more} more", file=study.file)
 
 
-def _unfit(evaluator: BuiltinEvaluator, case: TestCase) -> str | None:
+def _unfit(evaluator: BuiltinEvaluator | AssertEvaluator, case: TestCase) -> str | None:
     try:
         evaluator.check(case)
     except PermanentError as error:

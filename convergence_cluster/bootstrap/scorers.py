@@ -41,9 +41,16 @@ def build_evaluators(study: LoadedStudy, helpers: Helpers) -> list[Evaluator]:
     return evaluators
 
 
+def checking_evaluators(study: LoadedStudy) -> list[BuiltinEvaluator | AssertEvaluator]:
+    """Return the evaluators that can tell of a test case alone whether answers to it can be scored."""
+    first = next((metric for metric in study.metrics if metric.function == ASSERT), None)
+    found = [_evaluator(metric, study, {}, takes_unnamed=metric is first) for metric in study.metrics]
+    return [evaluator for evaluator in found if evaluator is not None]
+
+
 def _evaluator(
     metric: Metric, study: LoadedStudy, graders: Mapping[str, Grader], *, takes_unnamed: bool
-) -> Evaluator | None:
+) -> BuiltinEvaluator | AssertEvaluator | None:
     """Return what computes one metric from one answer, None where something else does."""
     if metric.function == ASSERT or bare_type(metric.function) in ASSERTED:
         return _asserting(metric, study, graders, takes_unnamed=takes_unnamed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from convergence_cluster.domain.calls import Answer, TestCase
 from convergence_cluster.domain.errors import PermanentError
@@ -12,6 +12,8 @@ from convergence_cluster.evaluators.expectations import expected_under
 from convergence_cluster.evaluators.rendering import rendered, scope_of
 from convergence_cluster.metering.scoring import Scoring
 from convergence_cluster.spec.assertions import FILE, SET, bare_type
+
+_ANY_ANSWER: Final = Answer(text="0", result="0", raw="0", cost_usd=0.0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,8 +69,34 @@ class AssertEvaluator:
             PermanentError: an assertion cannot be decided.
         """
         subject = Subject(answer=answer, case=case, configuration=configuration, scoring=scoring, metric=self.metric)
-        members = [*self._asserts, *(each for each in case.asserts if self._is_mine(each))]
-        return {self.metric: _marked(await self._mean(members, subject), self._whole)}
+        return {self.metric: _marked(await self._mean(self._members(case), subject), self._whole)}
+
+    def check(self, case: TestCase) -> None:
+        """Refuse a test case whose assertions no answer could be held against; nothing is asked of any model.
+
+        Raises:
+            PermanentError: an assertion cannot be decided, whatever the answer.
+        """
+        subject = Subject(answer=_ANY_ANSWER, case=case, configuration={}, scoring=Scoring(), metric=self.metric)
+        for each in self._members(case):
+            self._check(each, subject)
+
+    def _check(self, assertion: Mapping[str, Json], subject: Subject) -> None:
+        kind = assertion["type"]
+        if kind == SET:
+            for each in assertion["assert"]:
+                self._check(each, subject)
+            return
+        bare = bare_type(kind)
+        try:
+            value = self._value(bare, assertion, subject)
+            if bare in CHECKS:
+                CHECKS[bare](subject.answer, value, assertion)
+        except PermanentError as error:
+            raise PermanentError(_told(error, kind, subject)) from None
+
+    def _members(self, case: TestCase) -> Sequence[Mapping[str, Json]]:
+        return [*self._asserts, *(each for each in case.asserts if self._is_mine(each))]
 
     def _is_mine(self, assertion: Mapping[str, Json]) -> bool:
         metric = assertion.get("metric")
@@ -90,8 +118,7 @@ class AssertEvaluator:
             bare = bare_type(kind)
             score = await self._graded(bare, assertion, subject)
         except PermanentError as error:
-            message = f"metric {self.metric!r}, test case {subject.case.id!r}, {kind}: {error}"
-            raise type(error)(message) from None
+            raise type(error)(_told(error, kind, subject)) from None
         score = _marked(score, assertion) if bare in GRADED else score
         return 1.0 - score if kind != bare else score
 
@@ -117,6 +144,10 @@ class AssertEvaluator:
             return [self._read(item) for item in value]
         is_file = isinstance(value, str) and value.startswith(FILE)
         return self._files[value.removeprefix(FILE)] if is_file else value
+
+
+def _told(error: PermanentError, kind: str, subject: Subject) -> str:
+    return f"metric {subject.metric!r}, test case {subject.case.id!r}, {kind}: {error}"
 
 
 def _marked(score: float, assertion: Mapping[str, Json]) -> float:

@@ -121,9 +121,13 @@ def _word_count(answer: Answer, value: Json, _: Mapping[str, Json]) -> float:
     n_words = len(answer.text.split())
     bounds = value if isinstance(value, Mapping) else {"min": value, "max": value}
     low, high = bounds.get("min"), bounds.get("max")
+    wrong = f"{value!r:.60}: expected a number of words, or min and max"
     if low is None and high is None:
-        raise PermanentError(f"{value!r:.60}: expected a number of words, or min and max")
-    return float((low is None or n_words >= float(low)) and (high is None or n_words <= float(high)))
+        raise PermanentError(wrong)
+    try:
+        return float((low is None or n_words >= float(low)) and (high is None or n_words <= float(high)))
+    except (TypeError, ValueError):
+        raise PermanentError(wrong) from None
 
 
 def _latency(answer: Answer, _: Json, assertion: Mapping[str, Json]) -> float:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.problems import suggestion
-from convergence_cluster.spec.section import Count, NonNegative, Section, Text, at
+from convergence_cluster.spec.section import Count, NonNegative, Section, Text, Weight, at
 
 NOT: Final = "not-"
 """Before a type: its opposite."""
@@ -101,7 +101,7 @@ class Assertion(Section):
     Default: the case's `expected`."""
     threshold: NonNegative | None = None
     """The pass mark. Of `latency` in ms and `cost` in USD it is the most allowed, of `levenshtein` the most edits."""
-    weight: NonNegative = 1.0
+    weight: Weight = 1.0
     """Share among its neighbours; 0: without effect."""
     metric: Text | None = None
     """The metric that counts it. Default: the first one with function `assert`."""

@@ -16,14 +16,14 @@ from convergence_cluster.spec.assertions import read_asserts
 from convergence_cluster.spec.document import Document
 from convergence_cluster.spec.files import cell_value, read_rows
 from convergence_cluster.spec.problems import Problem, shown
+from convergence_cluster.spec.section import MAX_WEIGHT
 from convergence_cluster.spec.space import is_number
 
 DEFAULT_FILE: Final = "test_cases.json"
 """Read where the study names no cases."""
 
 MIN_WEIGHT: Final = 1e-6
-MAX_WEIGHT: Final = 1e6
-"""Weights beyond are slips: one case would decide alone, or none could."""
+"""A case of less weight could not decide anything."""
 
 _OWN_KEYS: Final = ("id", "input", "expected", "assert", "weight", "tags", "metadata", "description")
 

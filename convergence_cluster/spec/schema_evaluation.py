@@ -23,6 +23,7 @@ from convergence_cluster.spec.section import (
     Section,
     Share,
     Text,
+    Weight,
     at,
 )
 
@@ -84,7 +85,7 @@ class TestCasesSection(Section):
 class MetricSection(Section):
     """One metric. A number stands for `{weight: ...}`."""
 
-    weight: NonNegative = 1.0
+    weight: Weight = 1.0
     """Share in the score, relative to the other metrics' weights. 0: reported only."""
     type: Literal["higher_is_better", "lower_is_better", "llm_judge"] | None = None
     """Which way is better. Default: lower for names that say latency, cost, tokens, time, price, error or duration."""

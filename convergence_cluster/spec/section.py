@@ -116,6 +116,9 @@ NonNegative = Annotated[float, BeforeValidator(_number), Field(ge=0)]
 MAX_USD: Final = 1e9
 Money = Annotated[float, BeforeValidator(_number), Field(ge=0, le=MAX_USD)]
 """USD; more is a slip, and sums of it could not be kept exactly."""
+MAX_WEIGHT: Final = 1e6
+"""Weights beyond are slips: one of them would decide alone."""
+Weight = Annotated[float, BeforeValidator(_number), Field(ge=0, le=MAX_WEIGHT)]
 Share = Annotated[float, BeforeValidator(_number), Field(ge=0, le=1)]
 Count = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 NonNegativeCount = Annotated[int, BeforeValidator(_number), Field(ge=0)]

@@ -124,7 +124,7 @@ evaluation: {test_cases: [{input: {q: one}}], metrics: {success_rate: 1}}
 
 
 def scored_by(metric: str, *expected: str) -> LoadedStudy:
-    cases = "\n".join(f"    - {{id: case{n}, input: {{q: {n}}}{each}}}" for n, each in enumerate(expected))
+    cases = "\n".join(f"    - {{id: case{n}, q: {n}{each}}}" for n, each in enumerate(expected))
     return loads(f"""\
 api: {{name: x, endpoint: https://example.com}}
 search_space: {{parameters: {{a: [1, 2]}}}}
@@ -138,32 +138,55 @@ evaluation:
 @pytest.mark.parametrize(
     ("metric", "expected", "told"),
     [
-        ("{function: numeric}", ", expected: banana", "`expected` is 'banana'; a number was expected"),
-        ("{function: not_numeric}", ", expected: banana", "`expected` is 'banana'; a number was expected"),
-        ("{function: numeric, field: a}", ", expected: banana", "`expected` is 'banana'; a number was expected"),
-        ("{function: contains}", "", "the test case has no `expected` to compare the answer with"),
-        ("{function: contains}", ", expected: []", "`expected` is an empty list"),
+        ("{function: numeric}", ", expected: banana", ": `expected` is 'banana'; a number was expected"),
+        ("{function: not_numeric}", ", expected: banana", ": `expected` is 'banana'; a number was expected"),
+        ("{function: numeric, field: a}", ", expected: banana", ": `expected` is 'banana'; a number was expected"),
+        ("{function: contains}", "", ": the test case has no `expected` to compare the answer with"),
+        ("{function: contains}", ", expected: []", ": `expected` is an empty list"),
         (
             "{function: exact}",
             ", expected: {lang: en}",
-            "`expected` has the keys ['lang']; one of exact, equals, answer",
+            ": `expected` has the keys ['lang']; one of exact, equals, answer",
         ),
-        ("{function: regex}", ", expected: '('", "'(' is not a valid regular expression"),
-        ("{function: json_schema}", ", expected: {schema: {type: 5}}", "not a valid JSON schema"),
-        ("{function: length}", ", expected: {mim: 3}", "`length` needs `min` or `max`"),
+        ("{function: regex}", ", expected: '('", ": '(' is not a valid regular expression"),
+        ("{function: json_schema}", ", expected: {schema: {type: 5}}", ": not a valid JSON schema"),
+        ("{function: rouge-n}", "", ", rouge-n: the test case has no `expected` to compare the answer with"),
+        (
+            "{function: word-count}",
+            ", expected: five",
+            ", word-count: 'five': expected a number of words, or min and max",
+        ),
+        ("{function: not-word-count}", ", expected: five", ", not-word-count: 'five': expected a number of words"),
+        (
+            "{function: assert, assert: [{type: is-json}, {type: contains, value: '{{ hint }}'}]}",
+            "",
+            ", contains: the template '{{ hint }}' failed: 'hint' is undefined",
+        ),
+        (
+            "{function: assert}",
+            ", assert: [{type: assert-set, assert: [{type: contains-any, value: ','}]}]",
+            ", contains-any: the list of texts is empty",
+        ),
+        ("{function: length}", ", expected: {mim: 3}", ": `length` needs `min` or `max`"),
     ],
 )
 def test_a_case_that_no_answer_can_be_scored_against_is_told_at_its_line(metric: str, expected: str, told: str) -> None:
     with pytest.raises(SpecError) as caught:
-        check_study(scored_by(metric, ", expected: {min: 1, text: '5', schema: {}}", expected))
+        check_study(scored_by(metric, ", hint: 1, expected: {min: 1, text: '5', schema: {}, word_count: 5}", expected))
 
-    assert str(caught.value).startswith(f"study.yaml:7: metric 'good', test case 'case1': {told}")
+    assert str(caught.value).startswith(f"study.yaml:7: metric 'good', test case 'case1'{told}")
     assert str(caught.value).endswith("; correct it, or give the metric a `value` that is expected of every answer")
     assert "\n" not in str(caught.value)
 
 
 def test_what_a_metric_expects_of_every_answer_stands_in_for_the_cases() -> None:
     check_study(scored_by("{function: numeric, value: 0.5}", "", ", expected: banana"))
+
+
+def test_what_only_a_model_or_a_script_can_decide_is_left_to_it() -> None:
+    study = scored_by("{function: is-json}", ", assert: [{type: python, value: 'output == 1'}]", "")
+
+    check_study(study)
 
 
 def test_of_many_cases_that_cannot_be_scored_a_few_are_told() -> None:

@@ -376,6 +376,11 @@ def message_of(load: Loads, text: str) -> str:
             "13: budget.usd: 0: expected a number above 0",
         ),
         (
+            "weight: 1",
+            "weight: 1e308",
+            "12: evaluation.metrics.accuracy.weight: 1e+308: expected a number of at most 1e+06",
+        ),
+        (
             "    model: [a, b]",
             '    "": [a, b]',
             "6: search_space.parameters: '': expected a parameter's name, which is not empty",
