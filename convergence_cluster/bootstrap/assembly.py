@@ -122,7 +122,7 @@ def _book_unknown(
     entries, event = unknown_entries(missing, at_s=at_s)
     journal.append(events=(event,), ledger=entries)
     coordinator.accounts.book(entries)
-    budget.restore(usd=sum(entry.usd or 0.0 for entry in entries), calls=len(entries))
+    budget.restore(usd=sum(entry.usd or 0.0 for entry in entries), calls=sum(entry.n_attempts for entry in entries))
 
 
 class NoExecutor:
