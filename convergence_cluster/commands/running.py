@@ -30,6 +30,11 @@ from convergence_cluster.reports.summary import last_lines
 from convergence_cluster.settings import Settings, read_settings
 from convergence_cluster.telemetry import configure_logging, redactor, secrets_of
 
+_CAPS = {
+    StopReason.BUDGET_CALLS: "budget.calls",
+    StopReason.BUDGET_USD: "budget.usd",
+    StopReason.BUDGET_TIME: "budget.minutes",
+}
 ANSWERED, FAILED, WRONG_USAGE, NO_ANSWER, CONDITION_HOLDS, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 
@@ -182,6 +187,13 @@ def answer_facts(report: StudyReport, paths: list[Path]) -> Json:
     }
 
 
+def _no_answer(report: StudyReport) -> str:
+    cap = _CAPS.get(report.stop_reason) if report.stop_reason is not None else None
+    if cap is not None and not report.calls:
+        return f"no call has ended; raise {cap} in the study file, then: convergence resume {report.study}"
+    return f"no configuration could be run: {_commonest_error(report)}"
+
+
 def _commonest_error(report: StudyReport) -> str:
     errors = Counter(call.outcome.error for call in report.calls if call.outcome.error)
     return next((error for error, _ in errors.most_common(1) if error), "the report says what went wrong")
@@ -211,7 +223,7 @@ def _exit_code(sitting: Sitting, conditions: list[Condition]) -> int:
         print(f"interrupted; go on with: convergence resume {report.study}", file=sys.stderr)
         return INTERRUPTED
     if report.recommendation.best is None:
-        print(f"no configuration could be run: {_commonest_error(report)}", file=sys.stderr)
+        print(_no_answer(report), file=sys.stderr)
         return NO_ANSWER
     held = [condition for condition in conditions if condition.holds(report)]
     for condition in held:
