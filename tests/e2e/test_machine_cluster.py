@@ -47,7 +47,7 @@ def test_a_study_submitted_in_the_same_folder_runs_on_the_cluster_that_is_up(mac
     assert done.code == 0, done.err + machine.logs()
     assert watched.code == 0, watched.err
     row = status_row(machine, study)
-    n_calls = len(machine.folder.books(study=study).calls)
+    n_calls = machine.folder.books(study=study).n_attempts
     assert row.startswith(f"{study} cluster finished, budget_calls {n_calls} ")
     assert 0 < n_calls <= 40
     assert "±" in row
