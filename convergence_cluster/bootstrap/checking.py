@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from convergence_cluster.bootstrap.dialects import chat_format, provider_kind
 from convergence_cluster.bootstrap.scorers import checking_evaluators
 from convergence_cluster.domain.calls import TestCase
 from convergence_cluster.domain.errors import ConvergenceError, PermanentError, SpecError
@@ -15,7 +16,7 @@ from convergence_cluster.providers.templates import Scope, scope_of
 from convergence_cluster.spec.environment import needed_environment
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.problems import Problem, raise_all, shown, suggestion
-from convergence_cluster.spec.templated import templates_of
+from convergence_cluster.spec.templated import PROMPT_TEMPLATE, PROMPTS, templates_of
 
 _OF_JOBS = frozenset({"submitted", "polled", "fetched", "cleaned", "headers"})
 """What the templates of a job's later requests see of earlier answers."""
@@ -55,11 +56,14 @@ def template_problems(study: LoadedStudy) -> Iterator[Problem]:
     names = ROOTS | (_OF_JOBS if has_steps else frozenset())
     nothing: Configuration = {}
     scopes = [scope_of(nothing, case) for case in study.all_cases]
-    for place, source in templates_of(study.spec):
+    for place, which, source in [
+        *((place, "", source) for place, source in templates_of(study.spec)),
+        *_prompts(study),
+    ]:
         try:
             paths = required_paths(source)
         except SpecError as error:
-            yield Problem(path=place, message=str(error))
+            yield Problem(path=place, message=f"{which}{error}")
             continue
         for path in paths:
             if path[0] not in names:
@@ -71,7 +75,19 @@ def template_problems(study: LoadedStudy) -> Iterator[Problem]:
             else:
                 wrong = _wrong_with_cases(path, scopes)
             if wrong:
-                yield Problem(path=place, message=f"{'.'.join(path)}: {wrong}")
+                yield Problem(path=place, message=f"{which}{'.'.join(path)}: {wrong}")
+
+
+def _prompts(study: LoadedStudy) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Yield where the templates of a chat's user messages stand, which each is, and its text."""
+    api, texts = study.spec.api, study.prompts.get(PROMPT_TEMPLATE, {})
+    endpoint = api.endpoint or ""
+    if chat_format(provider_kind(api, endpoint), endpoint) is None:
+        return
+    for parameter in study.space.parameters:
+        for value in parameter.values if parameter.name == PROMPT_TEMPLATE else ():
+            if isinstance(value, str):
+                yield PROMPTS, f"{shown(value)}: ", texts.get(value, value)
 
 
 def expectation_problems(study: LoadedStudy) -> Iterator[Problem]:

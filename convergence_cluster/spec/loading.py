@@ -27,7 +27,7 @@ from convergence_cluster.spec.problems import InvalidStudyError, Problem, of_fil
 from convergence_cluster.spec.prompts import read_prompts
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.space import to_search_space
-from convergence_cluster.spec.templated import templates_of
+from convergence_cluster.spec.templated import PROMPTS, templates_of
 from convergence_cluster.spec.validation import validate
 
 _PRICED: Final = (("budget", "usd"), ("evaluation", "metrics", "cost_usd"))
@@ -289,7 +289,7 @@ class _Parts:
 
 def _judged_later(spec: StudySpec) -> list[tuple[str | int, ...]]:
     variables = (path for path, _, _ in needed_environment(spec))
-    return [*variables, *_PRICED, *_WRITTEN, *(path for path, _ in templates_of(spec))]
+    return [*variables, *_PRICED, *_WRITTEN, PROMPTS, *(path for path, _ in templates_of(spec))]
 
 
 def _without(document: Json, keys: set[str]) -> Json:

@@ -1,12 +1,18 @@
 """Every template of the `api` section, with where it stands in the file."""
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.spec.environment import job_steps
 from convergence_cluster.spec.schema import StudySpec
 from convergence_cluster.spec.schema_api import RequestSection
 from convergence_cluster.spec.schema_job import StepSection
+
+PROMPT_TEMPLATE: Final = "prompt_template"
+"""The parameter whose values are templates of a chat's user message."""
+
+PROMPTS: Final = ("search_space", "parameters", PROMPT_TEMPLATE)
 
 Path = tuple[str | int, ...]
 

@@ -123,6 +123,32 @@ evaluation: {test_cases: [{input: {q: one}}], metrics: {success_rate: 1}}
     assert str(caught.value).startswith("study.yaml:1: api.request.body.b: params.b: b has a condition")
 
 
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        ("Answer: {{ case.qestion }}", "case.qestion: no test case has it; did you mean 'question'?"),
+        ("Answer: {{ case.question ", "not a valid template: unexpected end of template"),
+        ("Answer: {{ case.question }}", None),
+    ],
+)
+@pytest.mark.parametrize("provider", ["openai", "http"])
+def test_a_prompt_is_a_template_where_the_api_chats(template: str, told: str | None, provider: str) -> None:
+    study = loads(f"""\
+api: {{name: x, provider: {provider}, endpoint: https://example.com}}
+search_space: {{parameters: {{model: [m], prompt_template: ["{{{{ case.question }}}}", "{template}"]}}}}
+evaluation: {{test_cases: [{{question: Why}}], metrics: {{success_rate: 1}}}}
+""")
+
+    if told is None or provider == "http":
+        check_study(study)
+        return
+    with pytest.raises(SpecError) as caught:
+        check_study(study)
+
+    place = "study.yaml:2: search_space.parameters.prompt_template"
+    assert str(caught.value).startswith(f"{place}: '{template}': {told}")
+
+
 def scored_by(metric: str, *expected: str) -> LoadedStudy:
     cases = "\n".join(f"    - {{id: case{n}, q: {n}{each}}}" for n, each in enumerate(expected))
     return loads(f"""\

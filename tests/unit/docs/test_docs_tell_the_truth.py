@@ -224,6 +224,7 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "PostgreSQL needs its driver; install it with: pip install 'convergence-cluster[postgresql]'",
         "the API refuses every further call:",
         "cannot run it:",
+        "has a condition, and is absent where that does not hold",
         "its environment lacks",
         "no complete answer within",
         "No answer: no configuration has a score",
