@@ -1,6 +1,5 @@
 """The answer: the recommended arm, how good it is, how sure that is, and which arms may be as good."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Objective, Recommendation
+from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Recommendation
 from convergence_cluster.optimizers.belief import Belief
-from convergence_cluster.optimizers.front import most_covering, nondominated, oriented, violation
+from convergence_cluster.optimizers.front import most_covering, nondominated, oriented
 
 Z90 = 1.6448536269514722
 """Half width of a normal's central 90 % interval, in standard deviations."""
@@ -31,16 +30,16 @@ class Chances:
     best: int
     p_best: Floats
     p_within: float
-    """P(the best arm is within the margin of the best of all)."""
+    """P(the best arm is within the margin of the best of all); 0 where it breaks a bound."""
 
 
-def best_arm(belief: Belief, objectives: Sequence[Objective]) -> int | None:
+def best_arm(belief: Belief) -> int | None:
     """Return the arm of the highest posterior mean that keeps the bounds, else the one that breaks them least."""
     runs = belief.runs
     if not runs.any():
         return None
     runs = runs & is_tried(belief.n_cases, runs, belief.enough)
-    broken = np.nan_to_num(violation(belief.metrics.means, objectives))
+    broken = belief.broken
     eligible = runs & (broken <= broken[runs].min())
     return int(np.where(eligible, belief.means, -np.inf).argmax())
 
@@ -51,15 +50,13 @@ def is_tried(n_cases: NDArray[Any], runs: NDArray[np.bool_], enough: int) -> NDA
     return np.asarray(n_cases >= min(enough, most))
 
 
-def chances(
-    belief: Belief, best: int, within: float, rng: np.random.Generator, rivals: NDArray[np.bool_] | None = None
-) -> Chances:
-    """Return the probabilities that matter, among the arms that were called and may be the answer (None: all of them).
+def chances(belief: Belief, best: int, within: float, rng: np.random.Generator) -> Chances:
+    """Return the probabilities that matter, among the arms that were called and may keep the bounds.
 
     What a normal puts above 1 lies below, as for the stopping rule: no score is higher.
     """
     top = belief.means + 4 * np.sqrt(belief.variances) >= belief.means[best] - 4 * np.sqrt(belief.variances[best])
-    near = np.flatnonzero(belief.runs & top if rivals is None else belief.runs & top & rivals)
+    near = np.flatnonzero(belief.rivals(best) & top)
     n_draws = min(N_DRAWS, max(MAX_NUMBERS // max(len(near), 1), N_DRAWS // 10))
     draws = belief.means[near] + np.sqrt(belief.variances[near]) * rng.standard_normal((n_draws, len(near)))
     draws = 1.0 - np.abs(1.0 - draws)
@@ -67,7 +64,8 @@ def chances(
     p_best[near] = np.bincount(draws.argmax(axis=1), minlength=len(near)) / n_draws
     highest = draws.max(axis=1)
     mine = draws[:, int(np.searchsorted(near, best))]
-    return Chances(best=best, p_best=p_best, p_within=float((mine >= (1.0 - within) * highest).mean()))
+    is_kept = float(belief.broken[best] <= 0.0)
+    return Chances(best=best, p_best=p_best, p_within=is_kept * float((mine >= (1.0 - within) * highest).mean()))
 
 
 def expected_gain(belief: Belief, best: int, n_calls: int, rng: np.random.Generator) -> float:
@@ -77,7 +75,7 @@ def expected_gain(belief: Belief, best: int, n_calls: int, rng: np.random.Genera
     the best way of sharing them among the 2, 4, 8 or 16 most promising arms counts. Source: Frazier 2009 (knowledge
     gradient), batch form.
     """
-    runs = np.array([state is ArmState.ALIVE for state in belief.states], dtype=bool) & (belief.n_cases > 0)
+    runs = np.array([state is ArmState.ALIVE for state in belief.states], dtype=bool) & belief.rivals(best)
     order = np.argsort(-np.where(runs, belief.means + np.sqrt(belief.variances), -np.inf))[: min(16, int(runs.sum()))]
     order = np.unique(np.append(order, best))
     normal = rng.standard_normal((500, len(order)))
@@ -96,7 +94,6 @@ def expected_gain(belief: Belief, best: int, n_calls: int, rng: np.random.Genera
 def answer(
     belief: Belief,
     *,
-    objectives: Sequence[Objective],
     has_baseline: bool,
     within: float,
     change: Interval | None,
@@ -106,14 +103,14 @@ def answer(
 ) -> Recommendation:
     """Return the recommendation, `full` with every arm that was called."""
     n_alive = sum(state is ArmState.ALIVE for state in belief.states)
-    best = best_arm(belief, objectives)
+    best = best_arm(belief)
     if best is None:
         return Recommendation(
             best=None, baseline=None, change=None, tied=(), front=(), p_within=0.0, gain_per_100_calls=0.0,
             n_arms=len(belief.states), n_alive=n_alive, n_calls=n_calls,
         )  # fmt: skip
-    broken = np.nan_to_num(violation(belief.metrics.means, objectives))
-    odds = chances(belief, best, within, rng, None if broken[best] > 0 else broken <= 0)
+    odds = chances(belief, best, within, rng)
+    broken = belief.broken
 
     def estimate(arm: int) -> ArmEstimate:
         return _estimate(belief, arm, best, float(odds.p_best[arm]), is_feasible=bool(broken[arm] <= 0))
@@ -124,7 +121,7 @@ def answer(
         baseline=estimate(0) if has_baseline and belief.n_cases[0] > 0 else None,
         change=change,
         tied=tuple(estimate(arm) for arm in tied),
-        front=tuple(estimate(arm) for arm in _front(belief, objectives, broken)),
+        front=tuple(estimate(arm) for arm in _front(belief, broken)),
         p_within=odds.p_within,
         gain_per_100_calls=expected_gain(belief, best, 100, rng),
         n_arms=len(belief.states),
@@ -150,12 +147,12 @@ def _tied(belief: Belief, best: int, broken: Floats) -> list[int]:
     return [int(arm) for arm in places[np.argsort(-belief.means[places], kind="stable")]]
 
 
-def _front(belief: Belief, objectives: Sequence[Objective], broken: Floats) -> list[int]:
+def _front(belief: Belief, broken: Floats) -> list[int]:
     runs = belief.runs
     places = np.flatnonzero(runs & ~np.isnan(belief.metrics.means).any(axis=1))
-    if len(places) == 0 or not objectives:
+    if len(places) == 0 or not belief.objectives:
         return []
-    points = oriented(belief.metrics.means, objectives) if belief.reach is None else belief.reach
+    points = oriented(belief.metrics.means, belief.objectives) if belief.reach is None else belief.reach
     places = places[~np.isnan(points[places]).any(axis=1)]
     front = np.flatnonzero(nondominated(points[places]))
     is_kept = broken[places[front]] <= 0

@@ -19,7 +19,8 @@ from convergence_cluster.domain.search import (
 )
 from convergence_cluster.optimizers.answer import MAX_FRONT
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
-from convergence_cluster.optimizers.front import most_covering, nondominated, violation
+from convergence_cluster.optimizers.constraints import violation
+from convergence_cluster.optimizers.front import most_covering, nondominated
 
 Floats: TypeAlias = NDArray[np.float64]
 

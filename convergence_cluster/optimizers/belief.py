@@ -7,14 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import Configuration
-from convergence_cluster.domain.search import ArmState
+from convergence_cluster.domain.search import ArmState, Objective
 from convergence_cluster.optimizers.arms import Arms
+from convergence_cluster.optimizers.constraints import surely_broken, violation
 from convergence_cluster.optimizers.evidence import Evidence
 from convergence_cluster.optimizers.front import MetricMeans
 from convergence_cluster.optimizers.optimism import Optimism
 from convergence_cluster.optimizers.schedule import Schedule
 
 Floats = NDArray[np.float64]
+
+_DOUBTFUL = 2.0
+"""Standard deviations beyond a bound up to which an arm may yet keep it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +43,8 @@ class Belief:
     configurations: Sequence[Configuration]
     operators: Sequence[str]
     metrics: MetricMeans
+    objectives: Sequence[Objective]
+    """Of the metrics, with their bounds; none where the metrics do not matter."""
     reach: Floats | None = None
     """What is sure of every arm in every metric, more being better, shape (n_arms, n_objectives); nan: nothing.
 
@@ -49,6 +55,20 @@ class Belief:
     def runs(self) -> NDArray[np.bool_]:
         """Whether each arm can run and has a score."""
         return np.array([state is not ArmState.OUT for state in self.states], dtype=bool) & (self.n_cases > 0)
+
+    @property
+    def broken(self) -> Floats:
+        """By how much each arm breaks the bounds; see `violation`."""
+        return np.nan_to_num(violation(self.metrics.means, self.objectives))
+
+    def rivals(self, best: int) -> NDArray[np.bool_]:
+        """Say of each arm whether it could be the answer in place of `best`: it runs, and may keep the bounds as well.
+
+        `best` is one of them.
+        """
+        broken = self.broken
+        may_keep = ~surely_broken(self.metrics, self.objectives, _DOUBTFUL)
+        return np.asarray(self.runs & ((broken <= broken[best]) | may_keep))
 
     def reported(self, arm: int, best: int) -> tuple[float, float]:
         """Return mean and variance of an arm as they are reported beside the best one.
@@ -71,6 +91,7 @@ def believed(
     enough: int,
     spread: float,
     metrics: MetricMeans,
+    objectives: Sequence[Objective],
     reach: Floats | None,
 ) -> Belief:
     """Return what is believed now; later calls do not change it. `spread` is the variance between arms."""
@@ -89,5 +110,6 @@ def believed(
         configurations=tuple(arms.configurations),
         operators=tuple(birth.operator for birth in arms.births),
         metrics=metrics,
+        objectives=objectives,
         reach=reach,
     )

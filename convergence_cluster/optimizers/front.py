@@ -8,12 +8,8 @@ from numpy.typing import NDArray
 
 from convergence_cluster.domain.search import Direction, Objective
 
-SURE = 3.0
-"""Standard deviations beyond a bound at which an arm surely breaks it."""
 _DIGITS = 9
 """Of a metric's largest value, to which values are compared."""
-_ERROR = 1e-9
-"""Part of a bound by which a mean may miss it by the error of summing alone: five calls at the bound itself do."""
 _N_DIRECTIONS = 512
 _MARGIN = 0.1
 """Part of the span by which the reference lies below the worst, so that what is worst in one metric counts too."""
@@ -28,18 +24,6 @@ class MetricMeans:
     lows: NDArray[np.float64]
     """The smallest value seen of each, shape (n_objectives,); `highs` the largest."""
     highs: NDArray[np.float64]
-
-
-def surely_broken(metrics: MetricMeans, objectives: Sequence[Objective]) -> NDArray[np.bool_]:
-    """Say of each arm whether some mean lies beyond its bound by three standard deviations. Shape (n_arms,)."""
-    slack = SURE * np.sqrt(metrics.variances)
-    broken = np.zeros(len(metrics.means), dtype=bool)
-    for k, objective in enumerate(objectives):
-        if objective.low is not None:
-            broken |= metrics.means[:, k] + slack[:, k] < at_least(objective.low)
-        if objective.high is not None:
-            broken |= metrics.means[:, k] - slack[:, k] > at_most(objective.high)
-    return broken
 
 
 def oriented(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.float64]:
@@ -84,24 +68,3 @@ def most_covering(points: NDArray[np.float64], front: NDArray[np.int64], n: int)
         chosen[k] = gains.argmax()
         covered = np.maximum(covered, reach[chosen[k]])
     return front[chosen]
-
-
-def violation(values: NDArray[np.float64], objectives: Sequence[Objective]) -> NDArray[np.float64]:
-    """Return by how much each row of mean metrics breaks the bounds, as parts of the bound; 0 where it keeps all."""
-    total = np.zeros(len(values))
-    for k, objective in enumerate(objectives):
-        if objective.low is not None:
-            total += np.maximum(at_least(objective.low) - values[:, k], 0.0) / max(abs(objective.low), 1e-9)
-        if objective.high is not None:
-            total += np.maximum(values[:, k] - at_most(objective.high), 0.0) / max(abs(objective.high), 1e-9)
-    return total
-
-
-def at_least(low: float) -> float:
-    """Return the smallest mean that keeps a lower bound."""
-    return low - _ERROR * abs(low)
-
-
-def at_most(high: float) -> float:
-    """Return the largest mean that keeps an upper bound."""
-    return high + _ERROR * abs(high)

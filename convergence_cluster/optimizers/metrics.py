@@ -11,13 +11,18 @@ from convergence_cluster.optimizers.noise import CaseEffects
 Floats = NDArray[np.float64]
 
 _SWEEPS = 3
+_MIN_FREEDOM = 4.0
+"""Degrees of freedom of the scatter within arms, up to which that of all values counts for what is missing."""
+_PSEUDO_FREEDOM = 6.0
+"""With which an arm's own scatter is drawn towards that of all."""
 
 
 class Metrics:
     """Every call's raw metrics. Nothing is computed until asked for."""
 
-    def __init__(self, n_objectives: int, weights: Floats) -> None:
+    def __init__(self, n_objectives: int, weights: Floats, *, can_repeat: bool) -> None:
         self.n_objectives = n_objectives
+        self._can_repeat = can_repeat
         self._weights = weights
         self._n = 0
         self._arm = np.zeros(64, dtype=np.int64)
@@ -58,13 +63,25 @@ class Metrics:
             effects.fit(case, value - centres[arm], n_arms)
             centres = np.bincount(arm, weights=weight * (value - effects.values[case]), minlength=n_arms) / total
         rest = value - effects.values[case] - centres[arm]
-        squares = np.bincount(arm, weights=rest**2, minlength=n_arms)
-        pooled = squares.sum() / max(float(np.maximum(counts - 1, 0).sum()), 1.0)
-        own = (6.0 * pooled + squares) / (6.0 + np.maximum(counts - 1, 0))
-        error = own / np.maximum(counts, 1.0)
-        known = counts > 0
+        squares, free = np.bincount(arm, weights=rest**2, minlength=n_arms), np.maximum(counts - 1.0, 0.0)
+        missing = max(_MIN_FREEDOM - float(free.sum()), 0.0)
+        all_values = float(value.var()) if self._n > 1 else np.inf
+        pooled = (float(squares.sum()) + missing * all_values) / (float(free.sum()) + missing)
+        own = (_PSEUDO_FREEDOM * pooled + squares) / (_PSEUDO_FREEDOM + free)
+        known, sampled = counts > 0, self._sampled(arm, case, total)
+        error = np.multiply(own, sampled, out=np.zeros(n_arms), where=sampled > 0.0)
         means = np.where(known, np.clip(centres, value.min(), value.max()), np.nan)
         return means, np.where(known, error, np.inf)
+
+    def _sampled(self, arm: NDArray[np.int64], case: NDArray[np.int64], total: Floats) -> Floats:
+        """Return the variance of each arm's mean as a part of a call's; none if it has seen all there is to see."""
+        squares = np.bincount(arm, weights=self._weights[case] ** 2, minlength=len(total))
+        if self._can_repeat:
+            return np.asarray(squares / total**2)
+        whole = float(self._weights.sum())
+        missing = np.maximum(1.0 - total / whole, 0.0)
+        rest = np.maximum(float((self._weights**2).sum()) - squares, 0.0)
+        return np.asarray(missing**2 * squares / total**2 + rest / whole**2)
 
 
 def no_metrics(n_arms: int) -> MetricMeans:

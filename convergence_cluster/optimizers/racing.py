@@ -24,9 +24,9 @@ from convergence_cluster.optimizers.belief import Belief, believed
 from convergence_cluster.optimizers.candidates import candidates_of, foreign
 from convergence_cluster.optimizers.change import paired_change
 from convergence_cluster.optimizers.choosing import GROWTH, Choosing
+from convergence_cluster.optimizers.constraints import Bounds
 from convergence_cluster.optimizers.elimination import beaten, cannot_run
 from convergence_cluster.optimizers.evidence import Evidence
-from convergence_cluster.optimizers.front import surely_broken, violation
 from convergence_cluster.optimizers.genome import Codec
 from convergence_cluster.optimizers.metrics import Metrics, no_metrics
 from convergence_cluster.optimizers.model import Model
@@ -69,7 +69,7 @@ class RacingSearch:
         self._schedule = Schedule(order.tolist(), problem.max_repeats)
         can_repeat, with_effects = problem.max_repeats > 1, "pairing" not in self._ablated
         self._evidence = Evidence(weights, can_repeat=can_repeat, with_effects=with_effects, known=legacy.cases)
-        self._metrics = Metrics(len(problem.objectives), weights)
+        self._metrics = Metrics(len(problem.objectives), weights, can_repeat=can_repeat)
         self._policy = OperatorPolicy(legacy.policy, is_learning="policy" not in self._ablated)
         codec = self._codec = Codec(problem.space)
         design, self._candidates = candidates_of(
@@ -93,8 +93,7 @@ class RacingSearch:
         self._tradeoffs = Tradeoffs(problem.objectives)
         self._has_front = len(problem.objectives) > 1 and "front" not in self._ablated
         self._rule = StoppingRule(problem)
-        self._has_bounds = any(o.low is not None or o.high is not None for o in problem.objectives)
-        self._broken = np.zeros(0)
+        self._bounds = Bounds(problem.objectives, problem.n_cases)
         self._stop: StopReason | None = None
         self._p_within = 0.0
         self._candidates.refresh(self._model, np.zeros((0, len(codec.genes))), self._rng)
@@ -148,13 +147,12 @@ class RacingSearch:
     def recommend(self, *, full: bool = False) -> Recommendation:
         """Return the answer so far, `full` with every arm. Has no effect on later decisions."""
         belief = self._belief(with_metrics=True)
-        best = best_arm(belief, self._problem.objectives)
+        best = best_arm(belief)
         change = None
         if best is not None and self._problem.baseline is not None and belief.n_cases[0] > 0:
             change = paired_change(self._evidence, belief, best, 0)
         return answer(
             belief,
-            objectives=self._problem.objectives,
             has_baseline=self._problem.baseline is not None,
             within=self._problem.stopping.within,
             change=change,
@@ -189,7 +187,7 @@ class RacingSearch:
             if choice is not None:
                 return choice
         leader = (
-            self._choosing.leader(self._broken) if self._rng.integers(2) == 0 else None
+            self._choosing.leader(self._bounds.broken) if self._rng.integers(2) == 0 else None
         )  # proves the answer, or draws a leader
         choice = self._choosing.for_score(leader, self._rng)
         if choice is None and not self._problem.stopping.enabled:
@@ -233,8 +231,8 @@ class RacingSearch:
         self._model.fit(arms, evidence, self._candidates.features)
         if not (evidence.counts > 0).any():
             return
-        if self._has_bounds:
-            self._retire_infeasible()
+        if self._bounds.exist:
+            self._bounds.retire(arms, self._metrics.means(arms.n), evidence.counts)
         self._retire_beaten()
         ranked = np.argsort(-np.where(arms.is_alive, arms.means, -np.inf), kind="stable")[:N_PARENTS]
         credit(self._policy, arms, evidence)
@@ -244,16 +242,9 @@ class RacingSearch:
         self._candidates.refresh(self._model, arms.rows[ranked], self._rng, self._tradeoffs)
         self._judge()
 
-    def _retire_infeasible(self) -> None:
-        """Retire arms that clearly break a bound; the leader is chosen among those that break none, as far as known."""
-        metrics = self._metrics.means(self._arms.n)
-        self._broken = np.nan_to_num(violation(metrics.means, self._problem.objectives))
-        for arm in np.flatnonzero(surely_broken(metrics, self._problem.objectives) & self._arms.is_alive):
-            self._arms.retire(int(arm), ArmState.DEAD)
-
     def _retire_beaten(self) -> None:
         arms, counts = self._arms, self._evidence.counts
-        leader = self._choosing.leader(self._broken)
+        leader = self._choosing.leader(self._bounds.broken)
         self._optimism.lead(arms, leader)
         if leader is None or "racing" in self._ablated:
             return
@@ -272,14 +263,14 @@ class RacingSearch:
         """Decide whether enough is known, candidates not opened included."""
         if not self._problem.stopping.enabled:
             return
-        belief = self._belief(with_metrics=self._has_bounds)
-        best = best_arm(belief, self._problem.objectives if self._has_bounds else ())
+        belief = self._belief(with_metrics=self._bounds.exist)
+        best = best_arm(belief)
         if best is None:
             return
         within, confidence = self._problem.stopping.within, self._problem.stopping.confidence
         self._p_within = 0.0
         if not is_hopeless(belief, best, within, confidence):
-            rivals = np.flatnonzero(belief.runs)
+            rivals = np.flatnonzero(belief.rivals(best))
             self._p_within = self._choosing.certainty(best, rivals[rivals != best], within)
         incumbent = float(belief.means[best])
         self._stop = self._rule.verdict(n_told=self._n_told, incumbent=incumbent, p_within=self._p_within)
@@ -294,5 +285,6 @@ class RacingSearch:
             enough=self._choosing.enough(),
             spread=float(self._model.deviations.spread),
             metrics=self._metrics.means(arms.n) if with_metrics else no_metrics(arms.n),
+            objectives=self._problem.objectives if with_metrics else (),
             reach=self._tradeoffs.sure(arms.n) if self._tradeoffs.is_known else None,
         )

@@ -45,17 +45,18 @@ class StoppingRule:
 
 
 def is_hopeless(belief: Belief, best: int, within: float, confidence: float) -> bool:
-    """Say whether no certainty is near: the best has had few cases, or a single arm is likely enough to beat it.
+    """Say whether no certainty is near.
 
-    By the margin; one standard deviation of the difference leaves a chance of 16 %. Cheaper than `chances`.
+    The best breaks a bound or has had few cases, or a single arm is likely enough to beat it by the margin: one
+    standard deviation of the difference leaves a chance of 16 %. Cheaper than `chances`.
     """
-    if belief.n_cases[best] < min(MIN_CASES, belief.n_cases_in_all):
+    if belief.broken[best] > 0.0 or belief.n_cases[best] < min(MIN_CASES, belief.n_cases_in_all):
         return True
     gap = belief.means[best] / max(1.0 - within, 1e-9) - belief.means
     spread = np.sqrt(belief.variances + belief.variances[best])
-    runs = belief.runs
-    runs[best] = False
-    return confidence > 1.0 - 0.15 and bool((gap < spread)[runs].any())
+    rivals = belief.rivals(best)
+    rivals[best] = False
+    return confidence > 1.0 - 0.15 and bool((gap < spread)[rivals].any())
 
 
 def best_beaten(arms: Arms, schedule: Schedule) -> int | None:

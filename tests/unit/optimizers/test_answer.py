@@ -24,7 +24,9 @@ from convergence_cluster.optimizers.stopping import StoppingRule, is_hopeless
 QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
 
 
-def _belief(means: list[float], deviations: list[float], metrics: list[float] | None = None) -> Belief:
+def _belief(
+    means: list[float], deviations: list[float], metrics: list[float] | None = None, objective: Objective = QUALITY
+) -> Belief:
     n = len(means)
     return Belief(
         shifts=np.zeros(n),
@@ -46,13 +48,13 @@ def _belief(means: list[float], deviations: list[float], metrics: list[float] | 
             lows=np.zeros(1),
             highs=np.ones(1),
         ),
+        objectives=(objective,),
     )
 
 
-def _answered(belief: Belief, objective: Objective = QUALITY) -> Recommendation:
+def _answered(belief: Belief) -> Recommendation:
     return answer(
-        belief, objectives=(objective,), has_baseline=False, within=0.01, change=None, n_calls=20,
-        rng=np.random.default_rng(0),
+        belief, has_baseline=False, within=0.01, change=None, n_calls=20, rng=np.random.default_rng(0)
     )  # fmt: skip
 
 
@@ -90,8 +92,8 @@ def test_one_lucky_call_is_no_answer_where_others_have_had_more() -> None:
     belief = replace(_belief([0.6, 0.9], [0.02, 0.2]), n_cases=np.array([10, 1]))
     alone = replace(belief, n_cases=np.array([1, 1]))
 
-    assert best_arm(belief, ()) == 0
-    assert best_arm(alone, ()) == 1
+    assert best_arm(belief) == 0
+    assert best_arm(alone) == 1
 
 
 def test_the_tied_are_those_that_may_be_better() -> None:
@@ -112,13 +114,29 @@ def test_the_interval_holds_nine_tenths_of_a_normal() -> None:
 
 
 def test_a_bound_excludes_the_best_score() -> None:
-    belief = _belief([0.9, 0.6], [0.01, 0.01], metrics=[5.0, 1.0])
     cheap = Objective(name="cost", direction=Direction.MINIMIZE, high=2.0)
+    belief = _belief([0.9, 0.6], [0.01, 0.01], metrics=[5.0, 1.0], objective=cheap)
 
-    assert best_arm(belief, (cheap,)) == 1
-    best = _answered(belief, cheap).best
-    assert best is not None
-    assert best.is_feasible
+    assert best_arm(belief) == 1
+    result = _answered(belief)
+    assert result.best is not None
+    assert result.best.is_feasible
+    assert result.p_within == result.best.p_best == 1.0
+    assert result.gain_per_100_calls < 1e-6
+
+
+def test_an_arm_that_may_yet_keep_the_bound_is_a_rival_and_nobody_is_sure_of_one_that_breaks_it() -> None:
+    cheap = Objective(name="cost", direction=Direction.MINIMIZE, high=2.0)
+    doubtful = _belief([0.9, 0.6], [0.01, 0.01], metrics=[2.015, 1.0], objective=cheap)
+    broken = _belief([0.9, 0.6], [0.01, 0.01], metrics=[5.0, 4.0], objective=cheap)
+
+    assert best_arm(doubtful) == 1
+    assert _answered(doubtful).p_within == 0.0
+    assert is_hopeless(doubtful, 1, 0.01, 0.95)
+    assert best_arm(broken) == 1
+    assert _answered(broken).p_within == 0.0
+    assert is_hopeless(broken, 1, 0.01, 0.95)
+    assert not is_hopeless(replace(broken, objectives=()), 0, 0.01, 0.95)
 
 
 def test_more_calls_gain_nothing_when_all_is_known_and_something_in_a_tie() -> None:

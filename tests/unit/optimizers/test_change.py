@@ -26,6 +26,7 @@ BELIEF = Belief(
     configurations=({"x": 0}, {"x": 1}),
     operators=("pool",) * 2,
     metrics=no_metrics(2),
+    objectives=(),
 )
 
 
