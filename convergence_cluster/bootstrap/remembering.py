@@ -49,6 +49,7 @@ class Memory:
                 limit=limit,
                 defaults=self._study.baseline,
                 rescore=rescore,
+                keeps=self._keeps,
                 cases=tuple(case.id for case in self._study.cases),
             )
         return inheritance.legacy, inheritance.summary
@@ -68,6 +69,10 @@ class Memory:
         )
         with open_legacy(self._url) as store:
             store.save(self._family(), study)
+
+    def _keeps(self, means: Mapping[str, float]) -> bool:
+        """Say whether mean metrics, as far as they were kept, keep every bound."""
+        return all(o.keeps(means[o.name]) for o in self._study.objectives if o.name in means)
 
     def _family(self) -> Family:
         api = self._study.spec.api

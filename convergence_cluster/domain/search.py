@@ -16,6 +16,10 @@ class Direction(StrEnum):
     MINIMIZE = "minimize"
 
 
+ROUNDING = 1e-9
+"""Part of a bound that a mean of numbers on it may be off by."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objective:
     """One raw metric that the search watches, with the bounds that an arm's mean must keep."""
@@ -24,6 +28,12 @@ class Objective:
     direction: Direction
     low: float | None = None
     high: float | None = None
+
+    def keeps(self, mean: float) -> bool:
+        """Say whether a mean keeps the bounds; what it lies beyond one for being rounded is nothing."""
+        return (self.low is None or mean >= self.low - ROUNDING * abs(self.low)) and (
+            self.high is None or mean <= self.high + ROUNDING * abs(self.high)
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

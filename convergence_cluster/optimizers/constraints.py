@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convergence_cluster.domain.search import ArmState, Objective
+from convergence_cluster.domain.search import ROUNDING, ArmState, Objective
 from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.front import MetricMeans
 
@@ -15,8 +15,6 @@ SURE = 3.0
 """Standard deviations beyond a bound at which an arm surely breaks it."""
 MIN_TRIED = 4
 """Cases, or as many as there are, before an arm may be retired for a bound: all arms may fail on the first case."""
-_ROUNDING = 1e-9
-"""Part of a bound."""
 
 
 class Bounds:
@@ -82,5 +80,5 @@ def _excesses(values: Floats, objectives: Sequence[Objective]) -> Iterator[tuple
             if bound is not None:
                 largest = float(np.abs(column[np.isfinite(column)]).max(initial=0.0))
                 excess = sign * (column - bound)
-                excess = np.where(np.abs(excess) <= _ROUNDING * abs(bound), 0.0, excess)
+                excess = np.where(np.abs(excess) <= ROUNDING * abs(bound), 0.0, excess)
                 yield k, excess, abs(bound) or largest or 1.0

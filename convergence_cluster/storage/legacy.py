@@ -13,7 +13,7 @@ from convergence_cluster.domain.search import Legacy
 from convergence_cluster.domain.space import SearchSpace
 from convergence_cluster.storage.database import Database
 from convergence_cluster.storage.encoding import dumps
-from convergence_cluster.storage.legacy_priors import Rescore, known_arms, known_cases, score_of
+from convergence_cluster.storage.legacy_priors import Keeps, Rescore, known_arms, known_cases, score_of
 from convergence_cluster.storage.legacy_records import Family, FamilyRecord, LegacyArm, LegacyStudy, api_of, summarize
 from convergence_cluster.storage.mapping import Candidate, elites, standings
 from convergence_cluster.storage.schema import LOCAL_OWNER, families, legacy_arms, legacy_studies
@@ -58,17 +58,17 @@ class LegacyStore:
         limit: int = 10,
         defaults: Configuration | None = None,
         rescore: Rescore | None = None,
+        keeps: Keeps | None = None,
         cases: Sequence[str] = (),
     ) -> Inheritance:
         """Return what earlier studies learned, mapped into `space`: their best, all they knew, and the newest policy.
 
         `defaults` fills parameters that are new since. `rescore` gives an arm's score under today's weights from its
-        mean metrics; None where it cannot. `cases` are today's test case ids in order.
+        mean metrics; None where it cannot. `keeps` says whether mean metrics keep today's bounds: where any arm does,
+        no other is an elite. `cases` are today's test case ids in order.
         """
         studies = self.studies(family.id, limit=_MAX_STUDIES, max_arms=_MAX_ARMS)
-        candidates = [
-            candidate for n_later, study in enumerate(studies) for candidate in _candidates(study, n_later, rescore)
-        ]
+        candidates = _candidates(studies, rescore, keeps) or _candidates(studies, rescore, None)
         chosen, n_edited = elites(candidates, space, defaults=defaults or {}, limit=limit)
         policy = next((study.policy for study in studies if study.policy), {})
         arms = known_arms(studies, space, defaults=defaults or {}, rescore=rescore, cases=cases)
@@ -187,12 +187,19 @@ class LegacyStore:
         }
 
 
-def _candidates(study: LegacyStudy, n_later: int, rescore: Rescore | None) -> list[Candidate]:
-    scores = [score_of(arm, rescore) for arm in study.arms]
-    return [
-        Candidate(configuration=arm.configuration, score=score, n_calls=arm.n_calls, standing=standing, n_later=n_later)
-        for arm, score, standing in zip(study.arms, scores, standings(scores), strict=True)
-    ]
+def _candidates(studies: Sequence[LegacyStudy], rescore: Rescore | None, keeps: Keeps | None) -> list[Candidate]:
+    """Return the arms of all studies, newest study first, that keep the bounds."""
+    found = []
+    for n_later, study in enumerate(studies):
+        arms = [arm for arm in study.arms if keeps is None or keeps(arm.metrics)]
+        scores = [score_of(arm, rescore) for arm in arms]
+        found += [
+            Candidate(
+                configuration=arm.configuration, score=score, n_calls=arm.n_calls, standing=standing, n_later=n_later
+            )
+            for arm, score, standing in zip(arms, scores, standings(scores), strict=True)
+        ]
+    return found
 
 
 def _arm(row: Row[Any]) -> LegacyArm:

@@ -11,6 +11,7 @@ from convergence_cluster.storage.legacy_records import LegacyArm, LegacyStudy
 from convergence_cluster.storage.mapping import EDIT_DECAY, STUDY_DECAY, map_configuration
 
 Rescore: TypeAlias = Callable[[Mapping[str, float]], float | None]
+Keeps: TypeAlias = Callable[[Mapping[str, float]], bool]
 """Gives a score under today's weights from mean metrics; None where it cannot."""
 
 MIN_COMMON = 3

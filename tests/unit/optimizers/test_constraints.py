@@ -72,6 +72,8 @@ def test_a_mean_of_numbers_on_the_bound_keeps_it_however_it_is_rounded() -> None
 
     assert (violation(rounded, (CHEAP,)) > 0).tolist() == [False, False, True]
     assert surely_broken(means, (CHEAP,)).tolist() == [False, True]
+    assert [CHEAP.keeps(float(value)) for value in rounded[:, 0]] == [True, True, False]
+    assert [QUALITY.keeps(value) for value in (0.8 - 1e-17, 0.79)] == [True, False]
 
 
 def test_a_study_is_sure_of_the_best_that_keeps_the_bounds_however_good_others_are() -> None:

@@ -110,6 +110,20 @@ def test_scores_are_worked_out_again_under_todays_weights(store: LegacyStore) ->
     assert best.legacy.elites[0].score == 0.7
 
 
+def test_what_breaks_a_bound_is_no_elite_while_anything_keeps_it(store: LegacyStore) -> None:
+    dear, cheap = arm("mini", 0.1, 0.9, metrics={"cost": 3.0}), arm("nano", 0.2, 0.5, metrics={"cost": 1.0})
+    store.save(FAMILY, study(1, cheap))
+    store.save(FAMILY, study(2, dear))
+
+    def elites(limit: float) -> list[str]:
+        found = store.inherit(FAMILY, SPACE, now_s=1.0, keeps=lambda metrics: metrics["cost"] <= limit).legacy
+        assert [known.configuration["model"] for known in found.arms] == ["mini"]
+        return [str(elite.configuration["model"]) for elite in found.elites]
+
+    assert elites(2.0) == ["nano"]
+    assert elites(0.5) == elites(4.0) == ["mini", "nano"]
+
+
 def test_all_that_was_measured_is_handed_on_with_what_the_cases_add(store: LegacyStore) -> None:
     cases = {"a": 0.9, "b": 0.7}
     store.save(FAMILY, study(1, arm("mini", 0.2, 0.8, deviation=0.02, cases=cases), arm("nano", 0.2, 0.1)))
