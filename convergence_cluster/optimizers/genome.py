@@ -130,8 +130,8 @@ class Codec:
     def _snapped(self, column: NDArray[np.float64], j: int) -> NDArray[np.float64]:
         gene = self.genes[j]
         if gene.levels is None:
-            return np.clip(column, 0.0, 1.0)
-        return np.clip(np.rint(column), 0, len(gene.levels) - 1)
+            return _on_grid(gene.parameter, np.clip(column, 0.0, 1.0))
+        return np.clip(np.rint(column), 0, len(gene.levels) - 1) + 0.0  # -0 becomes 0
 
 
 def _gene(parameter: Parameter, candidates: tuple[Configuration, ...] | None) -> Gene:
@@ -176,16 +176,31 @@ def _ends(parameter: Parameter) -> tuple[float, float]:
     return parameter.low, parameter.high
 
 
+def _step(parameter: Parameter) -> float | None:
+    return 1.0 if parameter.step is None and parameter.kind is ParameterKind.INTEGER else parameter.step
+
+
+def _on_grid(parameter: Parameter, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the places of the values that places in [0, 1] stand for."""
+    step, (low, high) = _step(parameter), _ends(parameter)
+    if step is None or high <= low:
+        return places
+    numbers = low + places * (high - low)
+    numbers = np.exp(numbers) if parameter.log else numbers
+    last = int((parameter.high - parameter.low) / step + 1e-9)
+    numbers = parameter.low + np.clip(np.rint((numbers - parameter.low) / step), 0, last) * step
+    return np.asarray(((np.log(numbers) if parameter.log else numbers) - low) / (high - low))
+
+
 def _rounded(parameter: Parameter, number: float) -> Json:
-    step = parameter.step
-    if step is None and parameter.kind is ParameterKind.INTEGER:
-        step = 1.0
+    step = _step(parameter)
     if step is not None:
         last = int((parameter.high - parameter.low) / step + 1e-9)
         number = parameter.low + min(max(round((number - parameter.low) / step), 0), last) * step
     if parameter.kind is ParameterKind.INTEGER:
         return round(number)
-    return min(max(float(f"{number:.6g}"), parameter.low), parameter.high)
+    digits = 6 if step is None else 12
+    return min(max(float(f"{number:.{digits}g}"), parameter.low), parameter.high)
 
 
 def _conditions(gene: Gene, genes: tuple[Gene, ...]) -> list[tuple[int, frozenset[str]]]:

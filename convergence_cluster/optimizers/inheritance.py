@@ -39,6 +39,8 @@ UNPAIRED = 0.5
 _GUESSED = 0.9
 """The share, where an arm was not measured but follows from the others."""
 _MAX_NOTED = 20_000
+_DIGITS = 9
+"""Of a place in [0, 1]; values that decode to six digits differ by more."""
 _ROUNDS = 2
 _FIT_ROUNDS = 12
 _FIRST_WEIGHTS = np.array([UNMOVED] + [(1.0 - UNMOVED) / (len(MOVES) - 1)] * (len(MOVES) - 1))
@@ -51,9 +53,10 @@ class Inheritance:
         rows = codec.encode([arm.configuration for arm in known])
         self._scores = np.array([arm.score for arm in known])
         self._variances = np.array([arm.variance for arm in known])
-        self._measured = {row.tobytes(): (arm.score, arm.variance, 1.0) for row, arm in zip(rows, known, strict=True)}
+        keys = _keys(rows)
+        self._measured = {key: (arm.score, arm.variance, 1.0) for key, arm in zip(keys, known, strict=True)}
         self._told = dict(self._measured)
-        self._place_of = {row.tobytes(): place for place, row in enumerate(rows)}
+        self._place_of = {key: place for place, key in enumerate(keys)}
         self._places: list[int] = []
         self._comparison = Comparison(known, n_cases)
         self._design = Design(codec, None, is_useful=bool(known))
@@ -74,7 +77,9 @@ class Inheritance:
         n = len(rows)
         if self.n_known == 0 or n == 0:
             return Told(means=np.zeros(n), variances=np.ones(n), shares=np.zeros(n))
-        keys = [row.tobytes() for row in rows]
+        keys = _keys(rows)
+        if len(self._told) > _MAX_NOTED:
+            self._told = dict(self._measured)
         new = [k for k, key in enumerate(keys) if key not in self._told]
         if new:
             self._guess([keys[k] for k in new], rows[new])
@@ -159,14 +164,12 @@ class Inheritance:
 
         Takes genes and believed means of all arms so far, and the variances of their own means.
         """
-        self._places += [self._place_of.get(row.tobytes(), -1) for row in rows[len(self._places) :]]
+        self._places += [self._place_of.get(key, -1) for key in _keys(rows[len(self._places) :])]
         places, variances = np.array(self._places), evidence.call_variances(means)
         return self._comparison.surprises(places, self.told(rows).means, evidence, errors, variances)
 
     def _guess(self, keys: Sequence[bytes], rows: Rows) -> None:
         """Note what follows from the measured arms of others."""
-        if len(self._told) > _MAX_NOTED:
-            self._told = dict(self._measured)
         means, variances = self._surrogate.predict(self._design.features(rows))
         for key, mean, variance in zip(keys, means.tolist(), variances.tolist(), strict=True):
             self._told[key] = (mean, variance + self._surrogate.deviation, _GUESSED)
@@ -181,3 +184,8 @@ class Inheritance:
         if self._design.grow(len(rows), variances):
             self._surrogate = Surrogate(self._design.widths, self._design.shares())
             self._surrogate.fit(self._design.features(rows), self._scores, self._variances, ones, n_rounds=_FIT_ROUNDS)
+
+
+def _keys(rows: Rows) -> list[bytes]:
+    """Return what is the same for rows that stand for the same configuration, however they were computed."""
+    return [row.tobytes() for row in np.round(rows, _DIGITS)]

@@ -66,3 +66,15 @@ def test_integers_stay_whole_and_in_their_range() -> None:
 
     assert all(isinstance(value, int) and 1 <= value <= 1000 for value in values)
     assert np.median(values) < 100
+
+
+def test_values_on_a_fine_grid_far_from_nothing_stay_on_it() -> None:
+    space = SearchSpace(
+        parameters=(Parameter(name="x", kind=ParameterKind.CONTINUOUS, low=20_000, high=30_000, step=0.25),)
+    )
+    codec, rng = Codec(space), np.random.default_rng(0)
+
+    values = [float(codec.decode(row)["x"]) for row in codec.repair(codec.random(500, rng), rng)]
+
+    assert all(value * 4 == round(value * 4) for value in values)
+    assert len(set(values)) > 450

@@ -107,3 +107,35 @@ def test_a_level_common_to_all_arms_is_no_contradiction_while_it_is_likely() -> 
 
     assert near.trust > 0.9
     assert far.trust < 0.05
+
+
+def test_a_bred_row_is_recognised_as_the_configuration_that_was_measured() -> None:
+    space = SearchSpace(
+        parameters=(
+            Parameter(name="size", kind=ParameterKind.ORDINAL, values=(1, 2, 4, 8)),
+            Parameter(name="tokens", kind=ParameterKind.INTEGER, low=1, high=200, step=1),
+            Parameter(name="share", kind=ParameterKind.CONTINUOUS, low=0.0, high=30.0, step=0.25),
+            Parameter(name="rate", kind=ParameterKind.CONTINUOUS, low=1.0, high=1000.0, step=0.5, log=True),
+        )
+    )
+    codec, rng = Codec(space), np.random.default_rng(0)
+    rows = codec.repair(codec.random(400, rng), rng)
+    children = codec.repair(rows - 1e-4 * rng.random(rows.shape), rng)
+    known = [KnownArm(configuration=codec.decode(row), score=0.5, variance=1e-6) for row in children]
+
+    told = Inheritance(codec, known, 10).told(children)
+
+    assert (told.shares == 1.0).all()
+    assert np.allclose(codec.encode([codec.decode(row) for row in children]), children)
+
+
+def test_what_was_noted_may_be_forgotten_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("convergence_cluster.optimizers.inheritance._MAX_NOTED", 25)
+    inheritance = _inheritance(TRUTH, n=20)
+    first = inheritance.told(ROWS[10:30])
+
+    again = inheritance.told(ROWS[10:40])
+
+    assert np.array_equal(again.means[:20], first.means)
+    assert (again.shares[:10] == 1.0).all()
+    assert (again.shares[10:] < 1.0).all()
