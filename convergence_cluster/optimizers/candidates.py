@@ -12,10 +12,12 @@ from convergence_cluster.optimizers.arms import Proposal
 from convergence_cluster.optimizers.design import Design
 from convergence_cluster.optimizers.evolution import BREEDING
 from convergence_cluster.optimizers.genome import Codec, Rows
+from convergence_cluster.optimizers.mixtures import Unlooked
 from convergence_cluster.optimizers.model import Model
 from convergence_cluster.optimizers.policy import OperatorPolicy, policy_context
 from convergence_cluster.optimizers.surrogate import Prior, Told
 from convergence_cluster.optimizers.tradeoffs import MetricPriors, Tradeoffs
+from convergence_cluster.optimizers.unopened import Unopened
 
 N_DRAWS = 16
 """Thompson draws of the model by which the shortlist is chosen."""
@@ -58,6 +60,10 @@ class Candidates(Protocol):
 
     def n_left(self) -> int:
         """Return how many configurations are not opened, as far as they can be counted."""
+        ...
+
+    def rest(self, model: Model) -> Unlooked:
+        """Return what is expected of the configurations that are neither opened nor on the shortlist."""
         ...
 
     def take_any(self, rng: np.random.Generator) -> Proposal:
@@ -111,6 +117,10 @@ class ListedCandidates:
         """Return how many configurations are not opened."""
         return self._n_left
 
+    def rest(self, model: Model) -> Unlooked:
+        """Return what is expected of the odd ones among those not opened."""
+        return model.deviations.elsewhere(self._n_left)
+
     def take_any(self, rng: np.random.Generator) -> Proposal:
         """Remove any one of them."""
         return replace(self._take(int(rng.choice(np.flatnonzero(~self._is_taken))), "pool"), is_guess=True)
@@ -150,6 +160,7 @@ class BredCandidates:
         self._policy = policy
         self._is_breeding = is_breeding
         self._taken: set[str] = set()
+        self._unopened = Unopened(codec, design)
         self._proposals: list[Proposal] = []
         self.features = np.zeros((0, 1 + sum(design.widths)))
         unordered = [not gene.is_real and gene.places is None for gene in codec.genes]
@@ -160,6 +171,7 @@ class BredCandidates:
         """Drop proposals with features of the former design."""
         self._proposals, self.prior, self.metrics = [], NOTHING, NO_METRICS
         self.features = np.zeros((0, 1 + sum(self._design.widths)))
+        self._unopened.redesign()
 
     def context(self) -> Floats:
         """Return the policy's context as it is now."""
@@ -173,17 +185,12 @@ class BredCandidates:
         features = self._design.features(rows)
         everything = np.arange(len(rows))
         kept = _promising(model, tradeoffs, features, rows, N_KEPT, rng) if len(rows) > N_KEPT else everything
-        chosen: dict[str, int] = {}
-        self._proposals = []
-        for k in kept:
-            configuration = self._codec.decode(rows[k])
-            key = canonical_json(configuration)
-            if key not in self._taken and key not in chosen:
-                chosen[key] = int(k)
-                self._proposals.append(
-                    Proposal(configuration=configuration, features=features[k], operator=operators[k], row=rows[k])
-                )
-        chosen_rows = list(chosen.values())
+        chosen = self._new(rows, kept) or self._new(rows, everything)
+        self._proposals = [
+            Proposal(configuration=configuration, features=features[k], operator=operators[k], row=rows[k])
+            for k, configuration in chosen.items()
+        ]
+        chosen_rows = list(chosen)
         self.prior = model.expected(features[chosen_rows], rows[chosen_rows])
         self.metrics = _in_metrics(tradeoffs, features[chosen_rows])
 
@@ -192,11 +199,16 @@ class BredCandidates:
         proposal = self._proposals.pop(place)
         self._forget(place)
         self._taken.add(canonical_json(proposal.configuration))
+        self._unopened.take(proposal.row)
         return proposal
 
     def n_left(self) -> int:
         """Return 0: what was not bred cannot be counted."""
         return 0
+
+    def rest(self, model: Model) -> Unlooked:
+        """Return what the model expects of those not opened."""
+        return self._unopened.rest(model)
 
     def take_any(self, rng: np.random.Generator) -> Proposal:
         """Remove any one of the shortlist."""
@@ -214,7 +226,18 @@ class BredCandidates:
                 self._forget(place)
                 break
         row = self._codec.encode([configuration])
+        self._unopened.take(row[0])
         return Proposal(configuration=configuration, features=self._design.features(row)[0], operator="", row=row[0])
+
+    def _new(self, rows: Rows, places: NDArray[np.int64]) -> dict[int, Configuration]:
+        """Return the configurations of the rows at these places that are not taken, each once, by place."""
+        found: dict[str, tuple[int, Configuration]] = {}
+        for k in places.tolist():
+            configuration = self._codec.decode(rows[k])
+            key = canonical_json(configuration)
+            if key not in self._taken:
+                found.setdefault(key, (k, configuration))
+        return dict(found.values())
 
     def _forget(self, place: int) -> None:
         keep = np.arange(len(self.prior.means)) != place

@@ -123,8 +123,8 @@ class Choosing:
     def certainty(self, best: int, rivals: NDArray[np.int64], within: float) -> float:
         """Return P(an arm is within the margin of the best of all), candidates that were never opened included."""
         parts = joined(self._arms.parts(rivals), self._model.parts(self._candidates.prior))
-        elsewhere = self._model.deviations.elsewhere(self._candidates.n_left())
-        return p_within(self._arms.parts(np.array([best])), parts, elsewhere, within)
+        rest = self._candidates.rest(self._model)
+        return p_within(self._arms.parts(np.array([best])), parts, rest, within)
 
     def _call_variance(self, mean: float) -> float:
         """Return the variance of one call of an arm that has none, the case's effect included."""

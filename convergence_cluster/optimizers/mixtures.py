@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,27 @@ class Elsewhere:
         return np.asarray(1.0 - (1.0 - one) ** self.count)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampled:
+    """Many arms of which a few, drawn at random, stand for all: each for so many."""
+
+    each: float
+    sample: Parts
+
+    def chance_above(self, bars: Floats) -> Floats:
+        """Return the chance that any of them exceeds each bar, shape (n_bars,)."""
+        beaten = np.minimum(chance_above(self.sample, bars), 1.0 - 1e-12)
+        return np.asarray(1.0 - np.exp(self.each * np.log1p(-beaten).sum(axis=1)))
+
+
+class Unlooked(Protocol):
+    """Arms that nobody looks at one by one."""
+
+    def chance_above(self, bars: Floats) -> Floats:
+        """Return the chance that any of them exceeds each bar, shape (n_bars,)."""
+        ...
+
+
 def posterior(prior: Parts, means: Floats, errors: Floats) -> Parts:
     """Return the mixtures after arms' means were seen whose errors have these variances, shape (4, n)."""
     total = prior.variances + errors
@@ -97,7 +119,7 @@ def chance_above(parts: Parts, bars: Floats) -> Floats:
     return np.where(bars[:, None] >= 1.0, 0.0, total)
 
 
-def p_within(mine: Parts, rivals: Parts, elsewhere: Elsewhere, within: float) -> float:
+def p_within(mine: Parts, rivals: Parts, elsewhere: Unlooked, within: float) -> float:
     """Return P(one arm >= (1 - within) * the best of all), all independent; `mine` is that one arm.
 
     Averages over quantiles of the arm's score the chance that no rival exceeds it by the margin.

@@ -201,6 +201,8 @@ class RacingSearch:
         arm = self._arms.open(proposal, birth, prior, self._model.deviations)
         self._evidence.add_arm(float(self._model.interplay.variance(proposal.features[None])[0]))
         self._schedule.open()
+        if len(self._candidates.prior.means) == 0:
+            self._due = 0  # or nothing would be left to ask for in a space that has more
         size = self._choosing.first_size(arm, float(prior.means[0]), is_guess=proposal.is_guess)
         place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
         return self._block(arm, size, place)
@@ -230,6 +232,7 @@ class RacingSearch:
         evidence.adjust(arms.means, self._model.kin(arms))
         self._model.fit(arms, evidence, self._candidates.features)
         if not (evidence.counts > 0).any():
+            self._candidates.refresh(self._model, arms.rows[:0], self._rng)
             return
         if self._bounds.exist:
             self._bounds.retire(arms, self._metrics.means(arms.n), evidence.counts)

@@ -77,10 +77,10 @@ def test_no_rival_is_believed_to_score_more_than_is_possible() -> None:
 
 
 def test_what_breaks_a_bound_is_no_rival_of_what_keeps_it() -> None:
-    belief = _belief([0.6, 0.9, 0.59], [0.001, 0.001, 0.001], metrics=[0.2, 0.8, 0.2])
     cheap = replace(QUALITY, direction=Direction.MINIMIZE, high=0.5)
+    belief = _belief([0.6, 0.9, 0.59], [0.001, 0.001, 0.001], metrics=[0.2, 0.8, 0.2], objective=cheap)
 
-    kept, broken = _answered(belief, cheap), _answered(belief, replace(cheap, high=0.1))
+    kept, broken = _answered(belief), _answered(replace(belief, objectives=(replace(cheap, high=0.1),)))
 
     assert kept.best is not None
     assert (kept.best.arm, kept.best.p_best, kept.p_within) == (0, 1.0, 1.0)
