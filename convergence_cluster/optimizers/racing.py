@@ -21,7 +21,6 @@ from convergence_cluster.domain.search import (
 from convergence_cluster.optimizers.answer import answer, best_arm
 from convergence_cluster.optimizers.arms import Arms, Birth, Proposal
 from convergence_cluster.optimizers.belief import Belief, believed
-from convergence_cluster.optimizers.candidates import candidates_of, foreign
 from convergence_cluster.optimizers.change import paired_change
 from convergence_cluster.optimizers.choosing import GROWTH, Choosing
 from convergence_cluster.optimizers.constraints import Bounds
@@ -35,6 +34,7 @@ from convergence_cluster.optimizers.optimism import Optimism
 from convergence_cluster.optimizers.order import case_order, case_weights, known_first
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
+from convergence_cluster.optimizers.sources import candidates_of, foreign
 from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
 from convergence_cluster.optimizers.tradeoffs import Tradeoffs
 
