@@ -17,6 +17,8 @@ LENGTH_SCALE = 0.35
 """Of the kernel over [0, 1]: values a third of the range apart are about half as alike as equal ones."""
 MAX_LEVEL_FEATURES = 320
 """Levels of one parameter beyond this many share no feature; the model's residual carries them."""
+MAX_PLACES = 256
+"""More ordered values of a pool than this are interpolated: eigenfunctions cost the cube of them."""
 _GRID = np.linspace(0.0, 1.0, 33)
 
 
@@ -39,13 +41,7 @@ class Basis:
     def __call__(self, column: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the features of a column of genes, shape (n, n_features)."""
         here = np.nan_to_num(column)
-        if self.is_real:
-            x = here * (len(_GRID) - 1)
-            left = np.minimum(x.astype(int), len(_GRID) - 2)
-            share = (x - left)[:, None]
-            values = self.table[left] * (1 - share) + self.table[left + 1] * share
-        else:
-            values = self.table[here.astype(int)]
+        values = _between(self.table, here) if self.is_real else self.table[here.astype(int)]
         features: NDArray[np.float64] = np.where(np.isnan(column)[:, None], self.absent, values)
         return features
 
@@ -102,10 +98,20 @@ def _indicators(counts: NDArray[np.float64], *, is_pool: bool) -> NDArray[np.flo
     if n_levels == 2:  # noqa: PLR2004  one contrast says all that two indicators say
         return np.array([[-(0.5**0.5)], [0.5**0.5]]) if not is_pool or counts.min() > 0 else np.zeros((2, 0))
     shared = np.flatnonzero(counts > 1) if is_pool else np.arange(n_levels)
-    return np.eye(n_levels)[:, shared[:MAX_LEVEL_FEATURES]]
+    shared = shared[:MAX_LEVEL_FEATURES]
+    table = np.zeros((n_levels, len(shared)))
+    table[shared, np.arange(len(shared))] = 1.0
+    return table
 
 
 def _smooth(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the features of places in [0, 1] that have these weights, of many by way of a grid."""
+    if len(places) > MAX_PLACES:
+        left, share = _in_grid(places)
+        on_grid = np.zeros(len(_GRID))
+        np.add.at(on_grid, left, weights * (1.0 - share))
+        np.add.at(on_grid, left + 1, weights * share)
+        return _between(_smooth(_GRID, on_grid), places)
     kernel = np.exp(-0.5 * ((places[:, None] - places[None, :]) / LENGTH_SCALE) ** 2)
     centred = kernel - (kernel @ weights)[:, None]
     centred -= weights @ centred
@@ -113,3 +119,15 @@ def _smooth(places: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArra
     keep = values > 0.02 * max(values.sum(), 1e-12)  # what explains less is noise to the model
     features: NDArray[np.float64] = vectors[:, keep] * np.sqrt(values[keep] / max(values.sum() / len(places), 1e-12))
     return features
+
+
+def _in_grid(places: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the point of the grid left of each place, and how much of the way to the next it lies."""
+    x = places * (len(_GRID) - 1)
+    left = np.minimum(x.astype(np.int64), len(_GRID) - 2)
+    return left, x - left
+
+
+def _between(table: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    left, share = _in_grid(places)
+    return np.asarray(table[left] * (1.0 - share)[:, None] + table[left + 1] * share[:, None])

@@ -136,8 +136,9 @@ class CaseEffects:
         self.variance = 0.0
         self._possible = _PRIOR_EFFECT
         """What the variance may be where nothing is significant: one standard error of it."""
-        self._seen = 0.0
-        self._unseen = 1.0
+        self._seen = 1.0
+        self._left = 1.0
+        """The variance that the cases seen leave in a mean over all, as a part of that between cases."""
         self.variances = np.zeros(n_cases)
         """How uncertain each effect is."""
 
@@ -154,6 +155,7 @@ class CaseEffects:
         sums = np.bincount(cases, weights=rests - rests.mean(), minlength=n_cases)
         seen = int((counts > 0).sum())
         free = len(rests) - seen - n_arms + 1
+        self._seen, self._left = float(max(seen, 1)), self._left_by(counts > 0)
         if seen < 2 or free < 4:  # noqa: PLR2004  nothing to tell case from noise by
             return
         between = float((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
@@ -161,7 +163,6 @@ class CaseEffects:
         spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
         self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
         self._possible = max(self.variance, error * (2.0 / (seen - 1)) ** 0.5 / max(spread, 1e-9))
-        self._seen, self._unseen = float(seen), 1.0 - seen / n_cases
         chance = error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
         if between / (seen - 1) <= chance or self.variance < NEGLIGIBLE * error:
             self.variance = 0.0
@@ -188,10 +189,17 @@ class CaseEffects:
 
     def level_variance(self) -> float:
         """Return the variance that the cases not yet seen leave in every arm's mean alike."""
-        seen = self._seen
+        known = self._seen
         if self.variance > 0.0:
-            seen = float((1.0 - self.variances / self.variance).sum())
-        return self._possible * self._unseen / max(seen, 1.0)
+            known = float((1.0 - self.variances / self.variance).sum())
+        return self._possible * self._left * self._seen / max(known, 1.0)
+
+    def _left_by(self, is_seen: NDArray[np.bool_]) -> float:
+        """Return the variance that these cases leave in a mean over all; see Cochran 1977, section 2.6."""
+        shares = self._weights[is_seen]
+        whole = float(shares.sum())
+        of_seen = (1.0 - whole) ** 2 * float((shares**2).sum()) / max(whole, 1e-12) ** 2
+        return of_seen + float((self._weights[~is_seen] ** 2).sum())
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float]:

@@ -93,6 +93,9 @@ class Schedule:
         """Note that a call ended, and say whether that is news: neither told before nor skipped."""
         arm, case, repeat = key
         if key in self._told:
+            if key in self._pending:
+                self._pending.discard(key)
+                self.in_flight[arm] -= 1
             return False
         if key in self._pending:
             self._pending.discard(key)

@@ -172,3 +172,20 @@ def test_repeats_of_measurements_that_change_nothing_soon_prove_that_none_will()
     evidence.adjust(evidence.means())
 
     assert evidence.noise.share_within < 0.1
+
+
+def test_the_cases_not_seen_leave_what_their_weights_say_and_nothing_where_there_are_none() -> None:
+    rng = np.random.default_rng(2)
+    weights = np.exp(2.0 * rng.standard_normal(40))
+    seen, missed, expected = np.arange(20), [], []
+    for _ in range(300):
+        easiness = 0.1 * rng.standard_normal(40)
+        effects = CaseEffects(weights)
+        effects.fit(np.tile(seen, 6), np.tile(easiness[:20], 6) + 0.02 * rng.standard_normal(120), 6)
+        missed.append(easiness[:20] @ weights[:20] / weights[:20].sum() - easiness @ weights / weights.sum())
+        expected.append(effects.level_variance())
+    single = CaseEffects(np.ones(1))
+    single.fit(np.zeros(1, dtype=np.int64), np.array([0.3]), 1)
+
+    assert np.mean(expected) == pytest.approx(np.var(missed), rel=0.25)
+    assert single.level_variance() == 0.0

@@ -67,3 +67,15 @@ def test_a_late_answer_of_a_skipped_call_counts_and_is_not_asked_again() -> None
 
     assert schedule.settle((0, 2, 0), OutcomeKind.OK)
     assert schedule.take(0, 1) == ((0,), 0)
+
+
+def test_a_call_told_before_it_was_asked_for_is_not_waited_for() -> None:
+    schedule = _schedule()
+    assert schedule.settle((0, 2, 0), OutcomeKind.OK)
+    schedule.take(0, 1)
+
+    is_news = schedule.settle((0, 2, 0), OutcomeKind.OK)
+
+    assert not is_news
+    assert schedule.in_flight.tolist() == [0]
+    assert schedule.n_told.tolist() == [1]
