@@ -35,6 +35,10 @@ def sections(data: Path | None, out: Path) -> Iterator[tuple[str, list[str]]]:
         "Three objectives",
         ["benchmarks.pareto", "--seeds", "2", "--methods", "ours,tpe-25", "--out", str(out / "pareto")],
     )
+    yield (
+        "A space too large to list",
+        ["benchmarks.large_space", "--seeds", "2", "--methods", "ours,tpe-25", "--out", str(out / "large-space")],
+    )
     if data is not None:
         options = ["--data", str(data), "--tables", TABLES, "--methods", METHODS, "--seeds", "10", "--workers", "32"]
         options += ["--heavy-seeds", "2", "--max-trials", "100", "--max-calls", "12000"]

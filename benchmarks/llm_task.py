@@ -75,6 +75,12 @@ class LlmTask:
         cost = self._usd(configuration, tokens_in, tokens_out)
         return scaled(float(self._chances(configuration).mean()), self._latency_s(configuration), cost)
 
+    def true_score(self, configuration: Configuration) -> float:
+        """Return the score of a configuration's true quality, latency and cost."""
+        tokens_in, tokens_out = self._tokens(configuration)
+        quality, cost = float(self._chances(configuration).mean()), self._usd(configuration, tokens_in, tokens_out)
+        return score(quality, self._latency_s(configuration), cost)
+
     def _chances(self, configuration: Configuration) -> NDArray[np.float64]:
         model, prompt = _index(configuration["model"]), _index(configuration["prompt"])
         heat, top_p = configuration["temperature"], configuration["top_p"]

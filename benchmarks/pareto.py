@@ -69,12 +69,12 @@ def best_known(task: LlmTask, seed: int) -> float:
     for _ in range(N_ROUNDS):
         points = np.array([task.truth(configuration) for configuration in configurations])
         kept = [configurations[row] for row in sorted(set((points @ weights.T).argmax(axis=0).tolist()))]
-        configurations = kept + [_neighbour(one, rng) for one in kept for _ in range(N_NEIGHBOURS)]
+        configurations = kept + [neighbour(one, rng) for one in kept for _ in range(N_NEIGHBOURS)]
     points = np.array([task.truth(configuration) for configuration in kept])
     return hypervolume(points[greedy_subset(points, MAX_FRONT)])
 
 
-def _neighbour(configuration: Configuration, rng: np.random.Generator) -> Configuration:
+def neighbour(configuration: Configuration, rng: np.random.Generator) -> Configuration:
     """Take each parameter from another random configuration with a chance of one in four, the model never."""
     other = draw_configuration(replace(SPACE, parameters=SPACE.parameters[1:6]), rng)
     changed = {name: other[name] if name in other and rng.random() < 0.25 else v for name, v in configuration.items()}
