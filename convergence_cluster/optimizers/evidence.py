@@ -207,7 +207,9 @@ class Evidence:
         self.noise.tell_repeat((score - mean) * (score - new), variance)
         self._repeats[:, arm] += ((score - mean) * (score - new), 1.0)
         self._mean[cell], self._count[cell] = new, count + 1
+        rest, less = float(self._rest[cell]), 1 / count - 1 / (count + 1)
         self._rest[cell] += new - mean
+        self._sums[Sum.RR, arm] += self._rest[cell] ** 2 - rest**2 + self.noise.share_within * variance * less
         self._sums[Sum.WW_PER_CALL, arm] += w * w * (1 / (count + 1) - 1 / count)
         self._sums[Sum.WR, arm] += w * (new - mean)
         self._sums[Sum.R, arm] += new - mean

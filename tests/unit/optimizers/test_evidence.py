@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convergence_cluster.domain.search import KnownCase
-from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.evidence import Evidence, Sum
 from convergence_cluster.optimizers.noise import CaseEffects
 
 
@@ -189,3 +189,24 @@ def test_the_cases_not_seen_leave_what_their_weights_say_and_nothing_where_there
 
     assert np.mean(expected) == pytest.approx(np.var(missed), rel=0.25)
     assert single.level_variance() == 0.0
+
+
+def test_repeats_change_the_scatter_as_a_fit_anew_does() -> None:
+    rng = np.random.default_rng(4)
+    evidence = Evidence(np.ones(6), can_repeat=True, with_effects=False)
+    for arm in range(12):
+        evidence.add_arm()
+        for case in range(6):
+            evidence.add(arm, case, float(0.5 + 0.1 * rng.standard_normal()))
+    evidence.adjust(np.full(12, 0.5))
+    for arm in range(12):
+        for case in [0, 1, 2] * 3:
+            evidence.add(arm, case, float(0.5 + 0.1 * rng.standard_normal()))
+
+    kept = evidence._sums.copy()
+    evidence.adjust(np.full(12, 0.5))
+
+    def scatter(sums: np.ndarray) -> np.ndarray:
+        return np.asarray((sums[Sum.RR] - sums[Sum.R] ** 2 / np.maximum(sums[Sum.CELLS], 1.0))[:12])
+
+    assert scatter(kept) == pytest.approx(scatter(evidence._sums), rel=0.2)
