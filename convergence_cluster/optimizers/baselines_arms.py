@@ -82,14 +82,15 @@ class Tally:
     def moments(self, weights: Sequence[float] | None) -> tuple[Moments, tuple[Moments, ...]]:
         """Return those of the scores, one value a case, and of every raw metric; counted once until more is told.
 
-        Under `weights` the scores are so scaled that their plain mean is the weighted mean over their cases.
+        Under `weights` the scores' distances from their weighted mean are so scaled that their plain mean is that.
         """
         if self._moments is None:
             scores = self.case_scores()
             draws = list(scores.values())
-            if weights is not None:
+            mean = self.mean_score(weights)
+            if weights is not None and mean is not None:
                 mean_weight = sum(weights[case] for case in scores) / len(scores)
-                draws = [score * weights[case] / mean_weight for case, score in scores.items()]
+                draws = [mean + weights[case] / mean_weight * (score - mean) for case, score in scores.items()]
             columns = zip(*self.objectives.values(), strict=True)
             self._moments = Moments.of(draws), tuple(map(Moments.of, columns))
         return self._moments

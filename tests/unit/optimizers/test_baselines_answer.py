@@ -162,6 +162,17 @@ def test_weights_of_cases_count() -> None:
     assert best.score.mean == pytest.approx(0.75)
 
 
+def test_weights_add_no_scatter_of_their_own() -> None:
+    weights = (1.0, 10.0, 1.0, 10.0)
+
+    result = answer(problem(100, weights + (1.0,) * 96), [tally(0, [0.5] * 4), tally(1, [0.4] * 4)])
+
+    assert result.best is not None
+    assert result.best.score.low == pytest.approx(result.best.score.high)
+    assert result.p_within == 1.0
+    assert result.tied == ()
+
+
 def test_the_change_against_the_baseline_is_paired() -> None:
     rng = np.random.default_rng(3)
     hard = rng.uniform(0, 0.8, size=40)
