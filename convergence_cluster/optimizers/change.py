@@ -27,7 +27,15 @@ def paired_change(evidence: Evidence, belief: Belief, arm: int, baseline: int) -
         independent = float(belief.call_variances[arm] + belief.call_variances[baseline])
         squares = float(((left - right - (left - right).mean()) ** 2).sum())
         ratio = (_FREEDOM * independent + squares) / (_FREEDOM + n - 1) / max(independent, 1e-12)
-        variance *= min(ratio, 1.0)
+        variance *= 1.0 - (1.0 - min(ratio, 1.0)) * _share_paired(belief, arm, baseline, n)
     half, its_half = Z90 * float(np.sqrt(variance)), Z90 * float(np.sqrt(its_variance))
     low, high = -min(reference + its_half, 1.0), 1.0 - max(reference - its_half, 0.0)  # as far as a score can go
     return Interval(mean=mean, low=max(mean - half, low), high=min(mean + half, high))
+
+
+def _share_paired(belief: Belief, arm: int, baseline: int, n_common: int) -> float:
+    """Return how much of the variance of the difference of two means comes from the cases that both have."""
+    mine, its = float(belief.call_variances[arm]), float(belief.call_variances[baseline])
+    n_mine, n_its = max(int(belief.n_cases[arm]), 1), max(int(belief.n_cases[baseline]), 1)
+    both = (mine + its) * n_common / (n_mine * n_its)
+    return min(both / max(mine / n_mine + its / n_its, 1e-300), 1.0)

@@ -70,3 +70,15 @@ def test_a_score_cannot_rise_further_than_from_the_lowest_that_the_baseline_may_
     mean, variance = unknown.reported(0, 1)
     assert change.high == pytest.approx(1.0 - (mean - 1.644854 * variance**0.5))
     assert change.low <= change.mean <= change.high
+
+
+def test_what_one_alone_has_seen_does_not_cancel() -> None:
+    more = replace(BELIEF, n_cases=np.array([20, 200]))
+
+    same, alone = (paired_change(_evidence(0.0), belief, 1, 0) for belief in (BELIEF, more))
+
+    whole, kept = (alone.high - alone.low) ** 2, (same.high - same.low) ** 2
+    independent = 4 * 1.644854**2 * (BELIEF.reported(0, 1)[1] + BELIEF.reported(1, 1)[1])
+    shared = (2 * 20 / (20 * 200)) / (1 / 20 + 1 / 200)  # of the variance of the difference of the means
+    assert kept / independent < 0.3
+    assert whole / independent == pytest.approx(1 - shared * (1 - kept / independent))
