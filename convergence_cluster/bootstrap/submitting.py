@@ -19,6 +19,7 @@ from convergence_cluster.bootstrap.traces import open_traces
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import Conflict, NotFound
 from convergence_cluster.domain.identity import StudyId
+from convergence_cluster.domain.search import StopReason
 from convergence_cluster.settings import Settings
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.storage.database import Database, open_database
@@ -26,6 +27,7 @@ from convergence_cluster.storage.studies import Placement, Priority, Studies, St
 from convergence_cluster.storage.submissions import CANCEL, Submissions
 
 _POLL_S = 0.3
+_LATE_S = 6.0
 _AT_WORK = frozenset({StudyState.QUEUED, StudyState.RUNNING})
 
 
@@ -121,8 +123,11 @@ class ClusterClient:
         if record.state is StudyState.CANCELLED and record.n_calls == 0:
             raise Conflict(f"Study {study} was cancelled before its first call.")
         if failure is not None:
-            raise Conflict(f"{failure}\nWhat is finished is kept; mend it, then: convergence resume {study}")
+            raise _stopped_for(failure, study)
         report, loaded = Control(self._settings, environ=self._environ, clock=self._clock).look(study)
+        late = self._late_failure(study) if report.stop_reason is StopReason.PROVIDER else None
+        if late is not None:
+            raise _stopped_for(late, study)
         return Sitting(study=loaded, report=report, last_error=None, is_resumed=False)
 
     def _wait(
@@ -142,6 +147,17 @@ class ClusterClient:
                 return record, failure if record.state is StudyState.INTERRUPTED else None
             time.sleep(_POLL_S)
 
+    def _late_failure(self, study: StudyId) -> str | None:
+        """Return why the API refuses every call: the coordinator says so a moment after the study has ended."""
+        with self._database() as database:
+            for _ in range(round(_LATE_S / _POLL_S)):
+                text = Submissions(database).shown(study)
+                failure = None if text is None else parse_failure(text)
+                if failure is not None:
+                    return failure
+                time.sleep(_POLL_S)
+        return None
+
     def _cancel(self, studies: Studies, submissions: Submissions, record: StudyRecord) -> None:
         if record.state in _AT_WORK:
             submissions.ask(record.id, CANCEL)
@@ -160,6 +176,10 @@ class ClusterClient:
             yield database
         finally:
             database.close()
+
+
+def _stopped_for(failure: str, study: StudyId) -> Conflict:
+    return Conflict(f"{failure}\nWhat is finished is kept; mend it, then: convergence resume {study}")
 
 
 def without_cache(study: LoadedStudy) -> LoadedStudy:
