@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.driving import Answer, Make, drive, markdown, mean_and_error
-from benchmarks.llm_task import N_CASES, OBJECTIVES, SPACE, LlmTask, task_problem
-from benchmarks.pareto import neighbour
+from benchmarks.llm_task import N_CASES, OBJECTIVES, SPACE, LlmTask, neighbour, task_problem
 from benchmarks.processes import one_thread_each
 from benchmarks.registry import ours
 from convergence_cluster.domain.identity import Configuration

@@ -5,6 +5,7 @@ the case, models and prompts interacting), latency is lognormal and cost follows
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from benchmarks.driving import Answer
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import Direction, Objective, SearchProblem
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
+from convergence_cluster.optimizers.baselines_space import draw_configuration
 
 N_MODELS, N_PROMPTS, N_CASES = 8, 10, 200
 LATENCY_SD = 0.4
@@ -71,15 +73,16 @@ class LlmTask:
 
     def truth(self, configuration: Configuration) -> NDArray[np.float64]:
         """Return the true quality, latency and cost, scaled to [0, 1], more is better."""
-        tokens_in, tokens_out = self._tokens(configuration)
-        cost = self._usd(configuration, tokens_in, tokens_out)
-        return scaled(float(self._chances(configuration).mean()), self._latency_s(configuration), cost)
+        return scaled(*self._expected(configuration))
 
     def true_score(self, configuration: Configuration) -> float:
         """Return the score of a configuration's true quality, latency and cost."""
+        return score(*self._expected(configuration))
+
+    def _expected(self, configuration: Configuration) -> tuple[float, float, float]:
         tokens_in, tokens_out = self._tokens(configuration)
-        quality, cost = float(self._chances(configuration).mean()), self._usd(configuration, tokens_in, tokens_out)
-        return score(quality, self._latency_s(configuration), cost)
+        cost = self._usd(configuration, tokens_in, tokens_out)
+        return float(self._chances(configuration).mean()), self._latency_s(configuration), cost
 
     def _chances(self, configuration: Configuration) -> NDArray[np.float64]:
         model, prompt = _index(configuration["model"]), _index(configuration["prompt"])
@@ -124,6 +127,15 @@ def task_problem(seed: int, n_calls: int, n_workers: int, n_cases: int = N_CASES
     return SearchProblem(
         space=SPACE, n_cases=n_cases, objectives=OBJECTIVES, max_calls=n_calls, parallelism=n_workers, seed=seed
     )
+
+
+def neighbour(configuration: Configuration, rng: np.random.Generator) -> Configuration:
+    """Take each parameter from another random configuration with a chance of one in four, the model never."""
+    other = draw_configuration(replace(SPACE, parameters=SPACE.parameters[1:6]), rng)
+    changed = {name: other[name] if name in other and rng.random() < 0.25 else v for name, v in configuration.items()}
+    if "effort" in changed and rng.random() < 0.25:
+        changed["effort"] = int(rng.integers(1, 4))
+    return changed
 
 
 def _share(value: float, ends: tuple[float, float]) -> float:

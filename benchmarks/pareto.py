@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.driving import Make, drive, greedy_subset, hypervolume, markdown, mean_and_error
-from benchmarks.llm_task import N_CASES, SPACE, LlmTask, scaled, task_problem
+from benchmarks.llm_task import N_CASES, SPACE, LlmTask, neighbour, scaled, task_problem
 from benchmarks.methods_front import ParetoHalving
 from benchmarks.processes import one_thread_each
 from benchmarks.registry import ours
@@ -72,15 +72,6 @@ def best_known(task: LlmTask, seed: int) -> float:
         configurations = kept + [neighbour(one, rng) for one in kept for _ in range(N_NEIGHBOURS)]
     points = np.array([task.truth(configuration) for configuration in kept])
     return hypervolume(points[greedy_subset(points, MAX_FRONT)])
-
-
-def neighbour(configuration: Configuration, rng: np.random.Generator) -> Configuration:
-    """Take each parameter from another random configuration with a chance of one in four, the model never."""
-    other = draw_configuration(replace(SPACE, parameters=SPACE.parameters[1:6]), rng)
-    changed = {name: other[name] if name in other and rng.random() < 0.25 else v for name, v in configuration.items()}
-    if "effort" in changed and rng.random() < 0.25:
-        changed["effort"] = int(rng.integers(1, 4))
-    return changed
 
 
 def _is_there(name: str) -> bool:

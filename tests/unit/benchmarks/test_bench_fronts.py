@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.driving import drive, greedy_subset, hypervolume
 from benchmarks.functions import space_of
+from benchmarks.large_space import _run as large_space_run
 from benchmarks.llm_task import SPACE, LlmTask, task_problem
 from benchmarks.methods_front import ParetoHalving
 from benchmarks.pareto import best_known, true_volume
@@ -76,6 +77,16 @@ def test_halving_by_fronts_promotes_a_third() -> None:
     first, second = (len(finished) for finished in search._finished[:2])
     assert first / 3 - 3 <= second <= first / 3
     assert search.recommend().front
+
+
+def test_the_benchmark_of_a_large_space_measures_how_far_an_answer_falls_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.large_space.MARKS", (100, 200))
+    monkeypatch.setattr("benchmarks.large_space.N_KNOWN", 300)
+
+    ours, tpe = (large_space_run((name, 0, 8)) for name in ("ours", "tpe-25"))
+
+    assert set(ours["shortfalls"]) == {"100", "200"}
+    assert all(-0.02 < value < 0.5 for run in (ours, tpe) for value in run["shortfalls"].values())
 
 
 class Function:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.large_space import _run as large_space_run
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import Configuration, canonical_json
 from convergence_cluster.domain.search import (
@@ -115,13 +114,3 @@ def test_nobody_is_sure_of_a_large_space_that_was_hardly_looked_at() -> None:
         return float(np.clip(true + 0.03 * noise, 0.0, 1.0))
 
     assert _run(_search(*LABELS, n_cases=40, enabled=True), score, 700) is None
-
-
-def test_the_benchmark_of_a_large_space_measures_how_far_an_answer_falls_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.large_space.MARKS", (100, 200))
-    monkeypatch.setattr("benchmarks.large_space.N_KNOWN", 300)
-
-    ours, tpe = (large_space_run((name, 0, 8)) for name in ("ours", "tpe-25"))
-
-    assert set(ours["shortfalls"]) == {"100", "200"}
-    assert all(-0.02 < value < 0.5 for run in (ours, tpe) for value in run["shortfalls"].values())
