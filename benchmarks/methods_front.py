@@ -6,9 +6,10 @@ import numpy as np
 
 from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import Block, Direction, Observation, Recommendation, SearchProblem
-from convergence_cluster.optimizers.baselines_answer import answer, non_dominated
+from convergence_cluster.optimizers.baselines_answer import answer
 from convergence_cluster.optimizers.baselines_arms import Tally
 from convergence_cluster.optimizers.baselines_space import draw_configuration
+from convergence_cluster.optimizers.front import nondominated
 
 RUNGS = (8, 24, 72, 200)
 ETA = 3
@@ -81,7 +82,7 @@ def _ranked(finished: Mapping[int, tuple[float, ...]]) -> list[int]:
     points = np.array(list(finished.values()))
     ranked: list[int] = []
     while len(arms):
-        front = non_dominated(points)
+        front = nondominated(points)
         ranked += arms[front].tolist()
         arms, points = arms[~front], points[~front]
     return ranked

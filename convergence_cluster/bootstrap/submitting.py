@@ -28,6 +28,7 @@ from convergence_cluster.storage.submissions import CANCEL, Submissions
 
 _POLL_S = 0.3
 _LATE_S = 6.0
+"""How long to wait for the reason of an end that is known: a coordinator tells every second how far studies are."""
 _AT_WORK = frozenset({StudyState.QUEUED, StudyState.RUNNING})
 
 

@@ -20,6 +20,13 @@ ROUNDING = 1e-9
 """Part of a bound that a mean of numbers on it may be off by."""
 
 
+def broken_bound(mean: float, *, low: float | None, high: float | None) -> float | None:
+    """Return the bound that a mean lies beyond, or None; what it lies beyond one for being rounded is nothing."""
+    if low is not None and mean < low - ROUNDING * abs(low):
+        return low
+    return high if high is not None and mean > high + ROUNDING * abs(high) else None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objective:
     """One raw metric that the search watches, with the bounds that an arm's mean must keep."""
@@ -30,10 +37,8 @@ class Objective:
     high: float | None = None
 
     def keeps(self, mean: float) -> bool:
-        """Say whether a mean keeps the bounds; what it lies beyond one for being rounded is nothing."""
-        return (self.low is None or mean >= self.low - ROUNDING * abs(self.low)) and (
-            self.high is None or mean <= self.high + ROUNDING * abs(self.high)
-        )
+        """Say whether a mean keeps the bounds; see `broken_bound`."""
+        return broken_bound(mean, low=self.low, high=self.high) is None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -212,8 +217,7 @@ class ArmEstimate:
     n_calls: int
     n_cases: int
     p_best: float
-    """Probability of having the highest true mean among all arms opened; where the answer keeps the constraints, among
-    those that do."""
+    """Probability of having the highest true mean among the arms opened that may keep the constraints."""
     objectives: tuple[Interval, ...] = ()
     """Posterior means of the raw metrics, in the problem's order."""
     is_feasible: bool = True
@@ -234,8 +238,7 @@ class Recommendation:
     front: tuple[ArmEstimate, ...]
     """Arms that no other arm beats in every objective (by posterior mean), feasible first, then by what they cover."""
     p_within: float
-    """P(score of `best` >= (1 - within) * the highest score among the arms opened); where the answer keeps the
-    constraints, among those that do."""
+    """P(score of `best` >= (1 - within) * the highest score among the arms opened that may keep the constraints)."""
     gain_per_100_calls: float
     """Expected rise of the recommended arm's true score from 100 more calls."""
     n_arms: int

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Recommendation
 from convergence_cluster.optimizers.belief import Belief
-from convergence_cluster.optimizers.front import most_covering, nondominated, oriented
+from convergence_cluster.optimizers.front import oriented, shown_front
 
 Z90 = 1.6448536269514722
 """Half width of a normal's central 90 % interval, in standard deviations."""
@@ -154,10 +154,7 @@ def _front(belief: Belief, broken: Floats) -> list[int]:
         return []
     points = oriented(belief.metrics.means, belief.objectives) if belief.reach is None else belief.reach
     places = places[~np.isnan(points[places]).any(axis=1)]
-    front = np.flatnonzero(nondominated(points[places]))
-    is_kept = broken[places[front]] <= 0
-    halves = [most_covering(points[places], half, MAX_FRONT) for half in (front[is_kept], front[~is_kept])]
-    return [int(arm) for arm in places[np.concatenate(halves)][:MAX_FRONT]]
+    return [int(arm) for arm in places[shown_front(points[places], broken[places] <= 0, MAX_FRONT)]]
 
 
 def _estimate(belief: Belief, arm: int, best: int, p_best: float, *, is_feasible: bool) -> ArmEstimate:

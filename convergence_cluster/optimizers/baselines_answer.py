@@ -20,7 +20,7 @@ from convergence_cluster.domain.search import (
 from convergence_cluster.optimizers.answer import MAX_FRONT
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
 from convergence_cluster.optimizers.constraints import violation
-from convergence_cluster.optimizers.front import most_covering, nondominated
+from convergence_cluster.optimizers.front import shown_front
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -79,16 +79,6 @@ def shrunk_posterior(moments: Sequence[Moments], *, n_population: int | None) ->
         prior_mean=prior_mean,
         prior_sd=math.sqrt(prior_variance),
     )
-
-
-def non_dominated(points: Floats) -> NDArray[np.bool_]:
-    """Return which rows of `points`, shape (n, n_objectives), all to be maximised, no other row dominates."""
-    keep = np.ones(len(points), dtype=np.bool_)
-    for row in range(len(points)):
-        rivals = points[keep]
-        worse = (rivals >= points[row]).all(axis=1) & (rivals > points[row]).any(axis=1)
-        keep[row] = not worse.any()
-    return keep
 
 
 def answer(problem: SearchProblem, tallies: Sequence[Tally], *, full: bool = False) -> Recommendation:
@@ -222,10 +212,8 @@ def _front(problem: SearchProblem, estimates: Sequence[ArmEstimate]) -> tuple[Ar
     if not known:
         return ()
     points = np.array([[interval.mean for interval in e.objectives] for e in known]) * signs
-    front = np.flatnonzero(nondominated(points))
-    is_kept = np.array([known[place].is_feasible for place in front], dtype=bool)
-    halves = [most_covering(points, half, MAX_FRONT) for half in (front[is_kept], front[~is_kept])]
-    return tuple(known[place] for place in np.concatenate(halves)[:MAX_FRONT])
+    is_kept = np.array([estimate.is_feasible for estimate in known], dtype=bool)
+    return tuple(known[place] for place in shown_front(points, is_kept, MAX_FRONT))
 
 
 def _gain(problem: SearchProblem, posterior: Posterior, best: int, n_arms: int) -> float:

@@ -46,6 +46,16 @@ def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     return keep
 
 
+def shown_front(points: NDArray[np.float64], is_kept: NDArray[np.bool_], n: int) -> NDArray[np.int64]:
+    """Return the places of at most n points of the front in the order in which they are worth showing.
+
+    Those that keep the constraints come first, and of either those that cover most; see `most_covering`.
+    """
+    front = np.flatnonzero(nondominated(points))
+    halves = [most_covering(points, half, n) for half in (front[is_kept[front]], front[~is_kept[front]])]
+    return np.concatenate(halves)[:n]
+
+
 def most_covering(points: NDArray[np.float64], front: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Return n of the places on the front: those that, one by one, add most to the volume between them and the worst.
 

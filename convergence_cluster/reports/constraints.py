@@ -1,10 +1,9 @@
 """Which of the study's bounds a configuration breaks, in words and as JSON."""
 
 from dataclasses import dataclass
-from math import isclose
 
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.domain.search import ArmEstimate
+from convergence_cluster.domain.search import ArmEstimate, broken_bound
 from convergence_cluster.reports.records import MetricDefinition, StudyReport
 from convergence_cluster.reports.wording import printable, quantity
 
@@ -35,10 +34,9 @@ def breaches(report: StudyReport, arm: ArmEstimate | None) -> tuple[Breach, ...]
         return ()
     found = []
     for metric, value in zip(report.metrics, arm.objectives, strict=False):
-        if metric.low is not None and value.mean < metric.low and not isclose(value.mean, metric.low):
-            found.append(Breach(metric=metric, mean=value.mean, bound=metric.low))
-        if metric.high is not None and value.mean > metric.high and not isclose(value.mean, metric.high):
-            found.append(Breach(metric=metric, mean=value.mean, bound=metric.high))
+        bound = broken_bound(value.mean, low=metric.low, high=metric.high)
+        if bound is not None:
+            found.append(Breach(metric=metric, mean=value.mean, bound=bound))
     return tuple(found)
 
 

@@ -83,7 +83,8 @@ def how_sure(report: StudyReport) -> str:
     tried = f"{counted(answer.n_arms, 'configuration')} tried"
     n_broken = sum(not arm.is_feasible for arm in report.arms)
     if n_broken:
-        tried = f"the {answer.n_arms - n_broken:,} of {tried} that keep the constraints"
+        n_kept = answer.n_arms - n_broken
+        tried = f"those that may keep the constraints, as {n_kept:,} of {tried} {'does' if n_kept == 1 else 'do'}"
     share = number(100 * report.within)
     sure = f"{percent(answer.p_within)} sure that it is within {share} % of the best of {tried}"
     if not answer.tied:

@@ -7,7 +7,7 @@ from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import Direction, Objective, Observation, SearchProblem
 from convergence_cluster.domain.space import SearchSpace
-from convergence_cluster.optimizers.baselines_answer import answer, non_dominated, shrunk_posterior
+from convergence_cluster.optimizers.baselines_answer import answer, shrunk_posterior
 from convergence_cluster.optimizers.baselines_arms import Moments, Tally
 
 QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
@@ -183,12 +183,6 @@ def test_the_change_against_the_baseline_is_paired() -> None:
     assert change is not None
     assert change.high - change.low < 0.01
     assert change.low > 0
-
-
-def test_a_point_is_dominated_only_by_one_better_somewhere_and_worse_nowhere() -> None:
-    points = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.5, 0.0]])
-
-    assert non_dominated(points).tolist() == [True, True, True, False]
 
 
 def test_moments_are_those_of_all_that_was_told() -> None:

@@ -108,7 +108,9 @@ def test_how_sure_it_is_counts_only_what_keeps_the_constraints() -> None:
 
     words = how_sure(replace(report, arms=dear))
 
-    assert "within 1 % of the best of the 30 of 40 configurations tried that keep the constraints;" in words
+    assert (
+        "within 1 % of the best of those that may keep the constraints, as 30 of 40 configurations tried do;" in words
+    )
     assert how_sure(over_budget(report)) == "no configuration tried keeps the constraints; this one breaks them least"
 
 
