@@ -14,6 +14,7 @@ from typing import Any
 import kombu.transport.redis
 from sqlalchemy import Connection
 
+from convergence_cluster.bootstrap.seat import Seat
 from convergence_cluster.dispatch import celery_app, wire
 from convergence_cluster.dispatch.celery_app import CeleryPublisher
 from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
@@ -24,6 +25,7 @@ from convergence_cluster.storage import journal
 from convergence_cluster.storage.database import open_database
 from convergence_cluster.storage.journal import StudyJournal
 from convergence_cluster.storage.leases import check_fence
+from convergence_cluster.storage.studies import Studies
 
 _STEPS: Mapping[str, tuple[type, str]] = {
     "commit": (StudyJournal, "append"),
@@ -78,6 +80,26 @@ def look_for_messages_after(seconds: float) -> None:
     defaults = Dispatcher.__init__.__kwdefaults__
     assert defaults is not None
     defaults["waiting_s"] = seconds
+
+
+def die_before_cancelling() -> None:
+    """Let this process die as by kill -9 when it has read that a study is to be cancelled."""
+
+    def die(_seat: Seat) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(Seat, "cancel", die)  # noqa: B010
+
+
+def dawdle_after_states(seconds: float) -> None:
+    """Let this process rest each time that it has written where a study is in its life, so that others read it."""
+    original = Studies.set_state
+
+    def set_state(*args: Any, **kwargs: Any) -> None:
+        original(*args, **kwargs)
+        time.sleep(seconds)
+
+    setattr(Studies, "set_state", set_state)  # noqa: B010
 
 
 def _is_work(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:

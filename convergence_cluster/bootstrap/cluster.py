@@ -29,7 +29,7 @@ from convergence_cluster.domain.identity import StudyId
 from convergence_cluster.settings import Settings
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.studies import Studies, StudyState
-from convergence_cluster.storage.submissions import CANCEL, Submissions
+from convergence_cluster.storage.submissions import CANCEL, Submission, Submissions
 
 log = structlog.get_logger()
 
@@ -205,16 +205,18 @@ class Term:
         for submission in self._submissions.open():
             seat = self.seats.get(submission.study)
             if submission.request == CANCEL:
-                self._cancel(submission.study, seat)
+                self._cancel(submission, seat)
             elif seat is None and submission.state in {StudyState.QUEUED, StudyState.RUNNING}:
                 self._take_up(submission.study)
 
-    def _cancel(self, study: StudyId, seat: Seat | None) -> None:
-        self._submissions.ask(study, None)
-        if seat is None:
-            self._studies.set_state(study, StudyState.CANCELLED, now_s=self._clock.now_s())
-        else:
+    def _cancel(self, submission: Submission, seat: Seat | None) -> None:
+        """Cancel a study; what was asked stays written until it has ended, for whoever may go on with it."""
+        if seat is not None:
             seat.cancel()
+            return
+        if submission.state in {StudyState.QUEUED, StudyState.RUNNING, StudyState.INTERRUPTED}:
+            self._studies.set_state(submission.study, StudyState.CANCELLED, now_s=self._clock.now_s())
+        self._submissions.ask(submission.study, None)
 
     def _take_up(self, study: StudyId) -> None:
         record = self._studies.get(study)
@@ -269,9 +271,7 @@ class Term:
 
     def _end(self, seat: Seat, sitting: Sitting) -> None:
         self._stand_up(seat)
-        if seat.is_cancelled:
-            self._studies.set_state(seat.study, StudyState.CANCELLED, now_s=self._clock.now_s())
-        elif sitting.last_error is not None:
+        if sitting.last_error is not None:
             self._shown[seat.study] = dump_failure(f"the API refuses every further call: {sitting.last_error}")
         log.info("study.ended", study=seat.study)
 

@@ -41,7 +41,6 @@ class Seat:
         self.study: StudyId = record.id
         self.sitting: StudySitting | None = None
         self.queue: StudyQueue | None = None
-        self.is_cancelled = False
         self.account = ""
         """Whose limits the study's calls are under: studies of one account share them."""
         self._record = record
@@ -107,9 +106,8 @@ class Seat:
 
     def cancel(self) -> None:
         """Send nothing more; the study ends when its calls under way have."""
-        self.is_cancelled = True
-        if self.sitting is not None and self.sitting.coordinator is not None:
-            self.sitting.coordinator.stop()
+        if self.sitting is not None:
+            self.sitting.cancel()
 
     def leave(self) -> None:
         """Stop working on the study where it is; it is for another to go on."""

@@ -99,6 +99,13 @@ class StudySitting:
         self._executor: Executor | None = None
         self.coordinator: Coordinator | None = None
         """From the first round on."""
+        self._is_cancelled = False
+
+    def cancel(self) -> None:
+        """Send nothing more; the study is cancelled when its calls under way have finished, unless it ended before."""
+        self._is_cancelled = True
+        if self.coordinator is not None:
+            self.coordinator.stop()
 
     def collect(self, timeout_s: float) -> Sequence[CallOutcome]:
         """Return what finished since the last time, waiting up to `timeout_s` seconds for the first."""
@@ -124,13 +131,17 @@ class StudySitting:
                 assembly = self._assemble(reachable, token=token, housekeeping=housekeeping, stack=stack)
                 reason = yield from self._work(assembly, reachable, housekeeping)
             is_unfinished = reason in {None, StopReason.PROVIDER}
-            state = StudyState.INTERRUPTED if is_unfinished else StudyState.FINISHED
+            state = self._stopped_state if is_unfinished else StudyState.FINISHED
             ended_s = clock.now_s()
             return self._conclude(assembly, studies, reason, ended_s, is_finished=not is_unfinished)
         finally:
             stopped = None if reason is None else reason.value
             studies.set_state(record.id, state, now_s=ended_s or clock.now_s(), reason=stopped, token=token)
             leases.release(record.id, token)
+
+    @property
+    def _stopped_state(self) -> StudyState:
+        return StudyState.CANCELLED if self._is_cancelled else StudyState.INTERRUPTED
 
     def _conclude(
         self, assembly: Assembly, studies: Studies, reason: StopReason | None, ended_s: float, *, is_finished: bool

@@ -12,7 +12,14 @@ import pytest
 from tests.cluster_faults import Toll, check, exhaustive, wait_for_calls
 from tests.cluster_runs import Cluster, cluster
 from tests.postgres import PostgresServer, postgres_server
-from tests.sabotage import COORDINATOR_POINTS, be_impatient, die_at, freeze_within_transaction, limit_files_to
+from tests.sabotage import (
+    COORDINATOR_POINTS,
+    be_impatient,
+    die_at,
+    die_before_cancelling,
+    freeze_within_transaction,
+    limit_files_to,
+)
 from tests.study_runs import wait_until
 
 pytestmark = pytest.mark.long
@@ -159,3 +166,20 @@ def test_a_coordinator_told_to_end_leaves_its_studies_to_the_next(running: Clust
     books = running.finish(study)
 
     check(toll, books)
+
+
+def test_what_a_killed_coordinator_was_to_cancel_the_next_one_cancels(running: Cluster, toll: Toll) -> None:
+    first = running.coordinator(before=die_before_cancelling)
+    running.worker()
+    study = running.submit(exhaustive(toll.server))
+    wait_for_calls(running, study, 50)
+    toll.server.faults(slow=1.0, slow_s=0.2)
+    assert running.folder.run("cancel", study).code == 0
+    assert first.wait(30) == KILLED
+    toll.strike(affected=0)
+    running.coordinator()
+
+    books = running.finish(study)
+
+    assert books.state == "cancelled"
+    assert len(books.calls) < 640

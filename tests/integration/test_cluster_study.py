@@ -1,12 +1,14 @@
 """A study on a cluster: real Redis, real worker processes, the same history as in process."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cluster_runs import PATIENT_S, Cluster, cluster
+from tests.sabotage import dawdle_after_states
 from tests.study_runs import Folder, Server, predecessor_study, serving_llm, wait_until
 
 
@@ -55,6 +57,18 @@ def test_a_study_is_followed_to_its_answer_and_its_files(server: Server, running
     assert done.code == 0, done.err
     assert "Optimization complete" in done.out
     assert running.folder.best_config()
+
+
+def test_a_study_that_is_cancelled_is_at_no_time_interrupted(server: Server, tmp_path: Path) -> None:
+    with cluster(tmp_path, lease_s=PATIENT_S) as running:
+        running.coordinator(before=partial(dawdle_after_states, 0.5))
+        running.worker(concurrency=4)
+        study = running.submit(predecessor_study(server, parallel_workers=4) | {"budget": {"calls": 2_000}})
+        wait_until(lambda: running.n_calls(study) > 20)
+
+        assert running.folder.run("cancel", study).code == 0
+
+        assert running.finish(study).state == "cancelled"
 
 
 def test_a_cancelled_study_keeps_what_is_finished_and_goes_on_when_resumed(server: Server, running: Cluster) -> None:
