@@ -49,16 +49,18 @@ def calls_for_last_choice(table: Table, within: float, failure: float = 0.1) -> 
     best = int(mean.argmax())
     hardness = (sd[best] + sd) / np.maximum(mean[best] - (1 - within) * mean, 1e-6)
     hardness[best] = 0.0
-    groups = [np.array([best, int(hardness.argmax())])]
+    groups = [np.unique([best, int(hardness.argmax())])]
     for last in table.params:
         others = [values for name, values in table.columns.items() if name not in {last, "config_id"}]
         alike = [row for row in range(len(mean)) if all(values[row] == values[best] for values in others)]
         groups.append(np.array(alike))
-    return max(_calls_among(table, rows, within, failure) for rows in groups if len(rows) > 1)
+    return max(_calls_among(table, rows, within, failure) for rows in groups)
 
 
 def _calls_among(table: Table, rows: NDArray[np.intp], within: float, failure: float) -> float:
-    """Return the bound where only some of the rows may be the answer."""
+    """Return the bound where only some of the rows may be the answer; a single one is named without a call."""
+    if len(rows) == 1:
+        return 0.0
     mean, sd = table.true_mean[rows], np.maximum(residual_sd(table)[rows], 1e-6)
     evidence = (1 - 2 * failure) * math.log((1 - failure) / failure)
     n_population = table.score.shape[1] * table.n_repeats

@@ -135,8 +135,7 @@ def _on_grid(calls: Sequence[int], verdicts: Sequence[Verdict | None], points: S
 
 def _judged(world: World, verdicts: Sequence[Verdict | None]) -> Record:
     """Compare answers with the truth: at every point the regret, at the end and on average how honest they were."""
-    best = float(world.true_mean.max())
-    blind = (best - float(world.true_mean.mean())) / best
+    blind = world.blind_regret()
     given = [verdict for verdict in verdicts if verdict is not None]
     return {
         "regret": [round(blind if v is None else world.regret(v.row), 6) for v in verdicts],

@@ -45,8 +45,16 @@ class World:
 
     def regret(self, row: int) -> float:
         """Return how far a row is below the best, relative to the best."""
+        return self._below_best(float(self.true_mean[row]))
+
+    def blind_regret(self) -> float:
+        """Return how far a row is below the best, relative to the best, when it is drawn blindly: on average."""
+        return self._below_best(float(self.true_mean.mean()))
+
+    def _below_best(self, score: float) -> float:
+        """Return 0 where the best scores nothing: then every row is as good as it."""
         best = float(self.true_mean.max())
-        return (best - float(self.true_mean[row])) / best
+        return (best - score) / best if best > 0.0 else 0.0
 
 
 def draw_world(table: Table, seed: int, *, has_other_items: bool = False) -> World:

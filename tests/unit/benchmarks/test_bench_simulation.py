@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
 
 from benchmarks.bounds import calls_for_last_choice, calls_needed
 from benchmarks.methods_bandits import AsyncHalving, TopTwoThompson, UpperBounds
@@ -238,14 +239,33 @@ def test_who_is_told_all_but_one_parameter_still_has_to_choose_among_the_rows_th
     assert told == pytest.approx(calls_needed(rest, 0.01), rel=0.2)  # cases' effects are estimated from fewer rows
 
 
+def write_table(table: Table, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    pd.DataFrame(table.columns).to_parquet(folder / "configs.parquet")
+    np.savez(folder / "arrays.npz", score=table.score)
+    (folder / "meta.json").write_text(json.dumps({"params": table.params}))
+
+
+@pytest.mark.parametrize(
+    "score", [np.full((1, 10), 0.5), np.zeros((3, 10))], ids=["a single configuration", "nothing that scores"]
+)
+def test_the_command_judges_tables_on_which_no_answer_is_wrong(tmp_path: Path, score: NDArray[np.float64]) -> None:
+    names = [f"m{row}" for row in range(len(score))]
+    table = Table(name="toy", params={"model": "categorical"}, columns={"model": names}, score=score.astype(np.float32))
+    write_table(table, tmp_path / "data" / "toy")
+    command = ["--data", str(tmp_path / "data"), "--methods", "ours,halving,sequential,uniform,random,top-two,asha"]
+
+    assert main([*command, "--seeds", "2", "--workers", "2", "--jobs", "1", "--out", str(tmp_path / "out")]) == 0
+
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [row["mean_regret_at"] for row in results["summary"] if any(row["mean_regret_at"].values())] == []
+
+
 def test_the_command_writes_all_results_and_does_not_repeat_a_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, data, out = make_table(), tmp_path / "data", tmp_path / "out"
-    (data / "toy").mkdir(parents=True)
-    pd.DataFrame(table.columns).to_parquet(data / "toy" / "configs.parquet")
-    np.savez(data / "toy" / "arrays.npz", score=table.score)
-    (data / "toy" / "meta.json").write_text(json.dumps({"params": table.params}))
+    write_table(table, data / "toy")
     command = ["--data", str(data), "--methods", "halving,top-two,asha", "--workers", "4", "--jobs", "1"]
 
     assert main([*command, "--seeds", "2", "--out", str(out)]) == 0
