@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("study", type=Path, metavar="FILE", help="the study file (YAML or JSON)")
     parser.add_argument("--new", action="store_true", help="start anew even if this study was interrupted before")
-    parser.add_argument("--seed", type=int, metavar="N", help="overrule optimization.seed")
+    parser.add_argument("--seed", type=_seed, metavar="N", help="overrule optimization.seed")
     configure_view(parser)
 
 
@@ -33,3 +33,9 @@ def load(options: argparse.Namespace) -> LoadedStudy:
     study = load_study(options.study)
     require_known(options.fail_if, (metric.name for metric in study.metrics))
     return study if options.seed is None else with_seed(study, options.seed)
+
+
+def _seed(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 0 on")

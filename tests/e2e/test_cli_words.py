@@ -70,6 +70,7 @@ cli.main(["--help"])
         ("optimise",),
         ("optimize",),
         ("optimize", "study.yaml", "--seed", "seven"),
+        ("optimize", "study.yaml", "--seed", "-1"),
         ("optimize", "study.yaml", "--fail-if", "quality is bad"),
         ("optimize", "study.yaml", "--fail-if", "qualty < 0.9"),
         ("legacy",),
