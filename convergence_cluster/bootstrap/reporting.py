@@ -16,6 +16,7 @@ from convergence_cluster.domain.search import Direction, StopReason
 from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.documents import documents
 from convergence_cluster.reports.exporting import ExportFormat, export
+from convergence_cluster.reports.intervals import rounded
 from convergence_cluster.reports.ranges import out_of_range
 from convergence_cluster.reports.records import (
     Caps,
@@ -37,7 +38,7 @@ def build_report(
 ) -> StudyReport:
     """Return everything that the documents say."""
     coordinator = assembly.coordinator
-    answer = coordinator.optimizer.recommend(full=True)
+    answer = rounded(coordinator.optimizer.recommend(full=True))
     outcomes = tuple(coordinator.outcomes.values())
     return StudyReport(
         study=record.id,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, Direction, Interval
-from convergence_cluster.reports.intervals import bounded, mean_interval, settled
+from convergence_cluster.reports.intervals import NOISE, bounded, mean_interval, settled
 from convergence_cluster.reports.ranges import possible
 from convergence_cluster.reports.records import MetricDefinition, ScoredCall, StudyReport
 from convergence_cluster.reports.tally import COST, LATENCY, Tally, measured
@@ -24,6 +24,8 @@ class Contrast:
     baseline: Interval | None
     change: Interval | None
     """Best minus baseline: mean of the per-case differences; None without a common case."""
+    reference: float | None
+    """The baseline's mean on the common cases, of which the change is a share."""
     n_common: int
 
     @property
@@ -57,7 +59,7 @@ def verdict(change: Interval | None, reference: float | None, unit: str = "", *,
     if not excludes_zero(change):
         return f"not distinguishable ({figures})"
     word = "up" if change.mean > 0 else "down"
-    relative = finite(change.mean / reference) if reference else None
+    relative = finite(change.mean / reference) if reference and abs(reference) > NOISE * abs(change.mean) else None
     return f"{word} {percent(abs(relative))} ({figures})" if relative is not None else f"{word} ({figures})"
 
 
@@ -86,20 +88,40 @@ def _contrast(report: StudyReport, counts: Tally, index: int, arms: tuple[ArmEst
     theirs = {} if baseline is None else _means(counts, baseline.arm, metric.name)
     common = sorted(ours.keys() & theirs.keys())
     limits = possible(metric, counts.seen.get(metric.name))
+    own = _bounded(estimate(best, index) or _mean(report, ours), limits)
     usual = None if baseline is None else _bounded(estimate(baseline, index) or _mean(report, theirs), limits)
     change = _mean(report, {case: ours[case] - theirs[case] for case in common})
     reference = _mean(report, {case: theirs[case] for case in common})
     if change is not None and reference is not None:
+        change = change if metric.unit else _doubted(change, own, usual)
         change = settled(change, reference.mean, reference.mean + change.mean)
     return Contrast(
         name=metric.name,
         unit=metric.unit,
         direction=metric.direction,
-        best=_bounded(estimate(best, index) or _mean(report, ours), limits),
+        best=own,
         baseline=usual,
         change=_bounded(change, _span(limits, usual, reference)),
+        reference=None if reference is None else reference.mean,
         n_common=len(common),
     )
+
+
+def _doubted(change: Interval, first: Interval | None, second: Interval | None) -> Interval:
+    """Return the change with the doubt that two means leave, where a few equal differences would show none at all.
+
+    Four answers that are all right and four that are all wrong differ by 1 each, and four more need not. A price that
+    is the same every time is simply known.
+    """
+    if first is None or second is None or change.high - change.low > NOISE * abs(change.mean):
+        return change
+    down, up = (
+        math.hypot(first.mean - first.low, second.high - second.mean),
+        math.hypot(first.high - first.mean, second.mean - second.low),
+    )
+    if not math.isfinite(down + up):
+        return change
+    return Interval(mean=change.mean, low=change.mean - down, high=change.mean + up)
 
 
 def _bounded(interval: Interval | None, limits: tuple[float, float]) -> Interval | None:
@@ -134,8 +156,7 @@ def difference_text(contrast: Contrast) -> str:
     """Return the change of one metric in words."""
     if contrast.best is None or contrast.baseline is None:
         return UNKNOWN
-    reference = contrast.baseline.mean if contrast.baseline else None
-    return verdict(contrast.change, reference, contrast.unit)
+    return verdict(contrast.change, contrast.reference, contrast.unit)
 
 
 def value_of(contrast: Contrast) -> str:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import NormalDist
+from typing import Final
 
-from convergence_cluster.domain.search import Interval
+from convergence_cluster.domain.search import ArmEstimate, Interval, Recommendation
 
-_NOISE = 1e-9
+NOISE: Final = 1e-9
 """Part of the numbers compared below which their difference is the error of floating-point arithmetic."""
 _TAIL = 0.95
 """Upper point of a central 90 % interval."""
@@ -58,7 +60,32 @@ def bounded(interval: Interval, low: float, high: float) -> Interval:
 
 
 def settled(change: Interval, first: float, second: float) -> Interval:
-    """Return a difference of two numbers with what is only the error of their arithmetic taken for 0."""
-    least = _NOISE * max(abs(first), abs(second))
+    """Return an interval with what is only the error of arithmetic on two numbers taken for 0."""
+    least = NOISE * max(abs(first), abs(second))
     mean, low, high = (0.0 if abs(end) <= least else end for end in (change.mean, change.low, change.high))
     return Interval(mean=mean, low=low, high=high)
+
+
+def rounded(answer: Recommendation) -> Recommendation:
+    """Return the answer with what is only the error of arithmetic in its raw metrics taken for 0."""
+    every = [
+        arm for arm in (answer.best, answer.baseline, *answer.tied, *answer.front, *answer.arms) if arm is not None
+    ]
+    largest: dict[int, float] = {}
+    for arm in every:
+        for index, value in enumerate(arm.objectives):
+            if math.isfinite(value.mean):
+                largest[index] = max(largest.get(index, 0.0), abs(value.mean))
+
+    def of(arm: ArmEstimate) -> ArmEstimate:
+        found = tuple(settled(value, largest.get(i, 0.0), 0.0) for i, value in enumerate(arm.objectives))
+        return replace(arm, objectives=found)
+
+    return replace(
+        answer,
+        best=None if answer.best is None else of(answer.best),
+        baseline=None if answer.baseline is None else of(answer.baseline),
+        tied=tuple(map(of, answer.tied)),
+        front=tuple(map(of, answer.front)),
+        arms=tuple(map(of, answer.arms)),
+    )

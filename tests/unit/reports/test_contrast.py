@@ -1,13 +1,14 @@
 """The recommended configuration beside the baseline and its rivals."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import ArmEstimate, Direction
-from convergence_cluster.reports.contrast import contrasts
+from convergence_cluster.domain.search import ArmEstimate, Direction, Interval
+from convergence_cluster.reports.contrast import contrasts, difference_text, verdict
 from convergence_cluster.reports.losses import losses, rivals
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.scatter import front_of
@@ -163,3 +164,51 @@ def test_the_front_is_what_nothing_beats_in_both(seed: int, x: Direction, y: Dir
     kept = {tuple(draws[i]) for i in found}
     assert kept == {tuple(v) for v, is_beaten in zip(draws, beaten, strict=True) if not is_beaten}
     assert len(found) == len(kept)
+
+
+def with_quality(report: StudyReport, values: dict[int, float], *, n_cases: int, seen: float = 0.5) -> StudyReport:
+    """Return the report with one quality for each of two arms, on the first cases."""
+    calls = tuple(
+        replace(c, outcome=replace(c.outcome, metrics={**c.outcome.metrics, "quality": values[c.outcome.call.arm]}))
+        for c in report.calls
+        if c.outcome.call.arm in values and c.outcome.call.case < n_cases
+    )
+    answer = report.recommendation
+    assert answer.best is not None
+    assert answer.baseline is not None
+    own, usual = (Interval(mean=mean, low=max(0.0, mean - 0.2), high=min(1.0, mean + 0.2)) for mean in (0.9, seen))
+    best = replace(answer.best, objectives=(own, *answer.best.objectives[1:]))
+    baseline = replace(answer.baseline, objectives=(usual, *answer.baseline.objectives[1:]))
+    return replace(report, calls=calls, recommendation=replace(answer, best=best, baseline=baseline))
+
+
+def test_the_share_of_a_change_is_of_the_cases_that_it_was_measured_on() -> None:
+    report = with_quality(make_report(), {0: 0.25, 1: 1.0}, n_cases=4)
+
+    found = contrasts(report, tally(report))[0]
+
+    assert found.reference == pytest.approx(0.25)
+    assert difference_text(found).startswith("up 300 % (+0.750, ")
+
+
+def test_no_share_is_told_of_a_baseline_that_is_the_error_of_arithmetic() -> None:
+    tiny = Interval(mean=0.75, low=0.7, high=0.8)
+
+    assert verdict(tiny, 2.17e-19) == "up (+0.750, +0.700 to +0.800)"
+
+
+def test_equal_differences_on_few_cases_keep_the_doubt_of_the_two_means() -> None:
+    report = with_quality(make_report(), {0: 0.0, 1: 1.0}, n_cases=4)
+
+    change = contrasts(report, tally(report))[0].change
+
+    assert change is not None
+    assert change.mean == pytest.approx(1.0)
+    assert change.low == pytest.approx(1.0 - math.hypot(0.2, 0.2))
+    assert change.high == pytest.approx(1.0)
+
+
+def test_equal_answers_on_few_cases_are_not_called_the_same() -> None:
+    report = with_quality(make_report(), {0: 1.0, 1: 1.0}, n_cases=4)
+
+    assert difference_text(contrasts(report, tally(report))[0]).startswith("not distinguishable (")

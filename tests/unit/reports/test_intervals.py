@@ -1,12 +1,14 @@
 """Means of few numbers."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from convergence_cluster.domain.search import Interval
-from convergence_cluster.reports.intervals import bounded, mean_interval, student_quantile
+from convergence_cluster.reports.intervals import bounded, mean_interval, rounded, student_quantile
+from tests.unit.reports.example_study import make_report
 
 
 @pytest.mark.parametrize(
@@ -55,3 +57,19 @@ def test_an_end_that_is_unknown_stays_unknown() -> None:
     unknown = Interval(mean=0.9, low=-math.inf, high=math.inf)
 
     assert bounded(unknown, 0.0, 1.0) == unknown
+
+
+def test_raw_metrics_that_are_the_error_of_arithmetic_are_zero() -> None:
+    answer = make_report().recommendation
+    assert answer.baseline is not None
+    tiny = Interval(mean=2.17e-19, low=-1e-18, high=0.3)
+    answer = replace(answer, baseline=replace(answer.baseline, objectives=(tiny, *answer.baseline.objectives[1:])))
+
+    found = rounded(answer)
+
+    assert answer.baseline is not None
+    assert found.baseline is not None
+    assert found.baseline.objectives[0] == Interval(mean=0.0, low=0.0, high=0.3)
+    assert found.baseline.objectives[1:] == answer.baseline.objectives[1:]
+    assert found.best == answer.best
+    assert (found.tied, found.front) == (answer.tied, answer.front)
