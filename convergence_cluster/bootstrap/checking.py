@@ -115,18 +115,19 @@ def _wrong_with_parameter(path: Sequence[str], space: SearchSpace) -> str:
     name = path[1]
     if name not in known:
         return f"no such parameter{suggestion(name, known)}"
-    if _may_be_absent(known[name], space, known):
+    without = [candidate for candidate in space.candidates or () if name not in candidate]
+    if without:
+        return f"the candidate {shown(dict(without[0]))} has no {name}; {_cure(path)}"
+    if space.candidates is None and _may_be_absent(known[name], known):
         return f"{name} has a condition, and is absent where that does not hold; {_cure(path)}"
     values = known[name].values if len(path) > 2 else ()  # noqa: PLR2004 (`params` and the name)
     lacking = [value for value in values if not _has(value, path[2:])]
     return f"{shown(lacking[0])} has no {'.'.join(path[2:])}; {_cure(path)}" if lacking else ""
 
 
-def _may_be_absent(parameter: Parameter, space: SearchSpace, known: Mapping[str, Parameter]) -> bool:
-    if space.candidates is not None:
-        return any(parameter.name not in candidate for candidate in space.candidates)
+def _may_be_absent(parameter: Parameter, known: Mapping[str, Parameter]) -> bool:
     return any(
-        _may_be_absent(known[name], space, known) or not all(value in values for value in known[name].grid() or (None,))
+        _may_be_absent(known[name], known) or not all(value in values for value in known[name].grid() or (None,))
         for name, values in (parameter.when or {}).items()
     )
 

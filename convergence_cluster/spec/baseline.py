@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from convergence_cluster.domain.identity import Configuration, Json, canonical_json
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.spec.problems import Problem, nearest, shown, suggestion
 from convergence_cluster.spec.space import allowed, takes
+
+IDLE: Final = "does not apply to the rest of this configuration, by its `when`; leave it out"
 
 _PATH = ("search_space", "baseline")
 
@@ -26,8 +29,7 @@ def baseline(space: SearchSpace, given: Mapping[str, Json] | None) -> tuple[Conf
         if parameter.applies(chosen):
             chosen[parameter.name] = wanted.get(parameter.name, default_value(parameter))
         elif parameter.name in wanted:
-            message = "does not apply to the rest of this configuration, by its `when`; leave it out"
-            problems.append(Problem(path=(*_PATH, parameter.name), message=message))
+            problems.append(Problem(path=(*_PATH, parameter.name), message=IDLE))
     return chosen, problems + configuration_problems(chosen, space.parameters, _PATH)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from convergence_cluster.domain.identity import Configuration, Json, canonical_json
 from convergence_cluster.domain.space import Parameter
-from convergence_cluster.spec.baseline import configuration_problems
+from convergence_cluster.spec.baseline import IDLE, configuration_problems
 from convergence_cluster.spec.document import Document
 from convergence_cluster.spec.files import Row, read_rows
 from convergence_cluster.spec.nodes import scalar
@@ -54,8 +54,18 @@ def candidate_problems(rows: Sequence[Row], parameters: Sequence[Parameter], fil
             for name in row
             if name not in names
         ]
+        found += _idle(row, parameters, path)
         problems += [Problem(path=problem.path, message=problem.message, file=file, line=line) for problem in found]
     return problems
+
+
+def _idle(row: Configuration, parameters: Sequence[Parameter], path: tuple[str | int, ...]) -> list[Problem]:
+    """Return the values of a configuration that its own other values leave without a meaning."""
+    return [
+        Problem(path=(*path, parameter.name), message=IDLE)
+        for parameter in parameters
+        if parameter.name in row and not parameter.applies(row)
+    ]
 
 
 def _cell(cell: str) -> Json:

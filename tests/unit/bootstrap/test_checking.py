@@ -120,7 +120,10 @@ evaluation: {test_cases: [{input: {q: one}}], metrics: {success_rate: 1}}
     with pytest.raises(SpecError) as caught:
         check_study(study)
 
-    assert str(caught.value).startswith("study.yaml:1: api.request.body.b: params.b: b has a condition")
+    assert str(caught.value) == (
+        "study.yaml:1: api.request.body.b: params.b: the candidate {'a': 2, 'kind': 'y'} has no b; write "
+        "`{{ params.b | default(omit) }}`, which leaves it out there"
+    )
 
 
 @pytest.mark.parametrize(

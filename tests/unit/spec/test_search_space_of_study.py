@@ -191,6 +191,16 @@ def test_a_wrong_candidate_is_told_at_its_own_line(load: Loads, folder: Path, co
     assert str(caught.value) == expected.replace("(1, 2)", "[1, 2]")
 
 
+def test_a_candidate_has_no_value_that_its_others_leave_without_a_meaning(load: Loads) -> None:
+    space = "  parameters: {m: [a, b], n: {values: [1, 2], when: {m: b}}}\n"
+
+    with pytest.raises(SpecError) as caught:
+        load(f"{HEAD}{space}  candidates: [{{m: b, n: 1}}, {{m: a}}, {{m: a, n: 1}}]\n")
+
+    assert "search_space.candidates[2].n: does not apply to the rest of this configuration" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_baseline_is_one_of_the_candidates(load: Loads) -> None:
     with pytest.raises(SpecError, match=r"search_space.baseline: \{'m': 'c'\}: expected one of the candidates$"):
         load(HEAD + "  candidates: [{m: a}, {m: b}]\n  baseline: {m: c}\n")
