@@ -126,11 +126,7 @@ def summarize(
         f"{family.name} found good in {_counted(n_calls, 'call')}, the last {_ago(now_s - studies[0].finished_at_s)}."
     )
     edited = f" {n_edited} of them were fitted to the edited search space." if n_edited > 0 else ""
-    others = (
-        f" What was measured of {_counted(n_others, 'other')} count{'s' if n_others == 1 else ''} as well."
-        if n_others > 0
-        else ""
-    )
+    others = f" What was measured of {_counted(n_others, 'other')} counts as well." if n_others > 0 else ""
     return f"{sentence}{edited}{others}"
 
 
@@ -151,5 +147,5 @@ def _counted(n: int, noun: str) -> str:
 
 def _ago(seconds: float) -> str:
     if seconds < 2 * 3600:
-        return f"{max(0.0, seconds) / 60:.0f} min ago"
+        return f"{seconds / 60:.0f} min ago" if seconds >= 60 else "less than a minute ago"  # noqa: PLR2004
     return f"{seconds / 3600:.0f} h ago" if seconds < 2 * _DAY_S else f"{seconds / _DAY_S:.0f} days ago"

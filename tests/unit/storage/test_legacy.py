@@ -89,7 +89,7 @@ def test_it_says_how_many_were_fitted_to_an_edited_space(store: LegacyStore) -> 
 
     summary = store.inherit(FAMILY, SPACE, now_s=1030.0).summary
 
-    assert summary.endswith("the last 0 min ago. 1 of them were fitted to the edited search space.")
+    assert summary.endswith("the last less than a minute ago. 1 of them were fitted to the edited search space.")
 
 
 def test_it_says_how_many_more_were_measured(store: LegacyStore) -> None:
@@ -97,7 +97,7 @@ def test_it_says_how_many_more_were_measured(store: LegacyStore) -> None:
 
     summary = store.inherit(FAMILY, SPACE, now_s=1030.0, limit=3).summary
 
-    assert summary.endswith("the last 0 min ago. What was measured of 1 other counts as well.")
+    assert summary.endswith("the last less than a minute ago. What was measured of 1 other counts as well.")
 
 
 def test_scores_are_worked_out_again_under_todays_weights(store: LegacyStore) -> None:
