@@ -80,7 +80,6 @@ class Housekeeping:
         accounts = coordinator.accounts
         elapsed_s = max(self._clock.monotonic_s() - self._began_s, 1e-3)
         calls_per_s = max(0, accounts.n_attempts - self._n_before) / elapsed_s
-        is_priced = accounts.n_unpriced < max(accounts.n_calls, 1)
         self._listener(
             Progress(
                 n_calls=accounts.n_attempts,
@@ -88,7 +87,7 @@ class Housekeeping:
                 n_in_flight=coordinator.n_in_flight,
                 counts=dict(accounts.counts),
                 n_cached=accounts.n_cached,
-                spent_usd=accounts.spent_usd if is_priced else None,
+                spent_usd=accounts.known_usd,
                 max_usd=self._caps.usd,
                 elapsed_s=elapsed_s,
                 calls_per_s=calls_per_s,

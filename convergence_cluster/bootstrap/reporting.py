@@ -137,9 +137,8 @@ def _sources(outcome: CallOutcome) -> list[str]:
 
 def _spend(assembly: Assembly) -> Spend:
     accounts, sittings = assembly.coordinator.accounts, assembly.coordinator.sittings
-    is_priced = accounts.n_unpriced < max(accounts.n_calls, 1) or accounts.scoring_usd > 0.0
     return Spend(
-        usd=accounts.spent_usd if is_priced else None,
+        usd=accounts.known_usd,
         n_calls=accounts.n_attempts,
         seconds=sittings.active_s,
         n_unpriced_calls=accounts.n_unpriced,

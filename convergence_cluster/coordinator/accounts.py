@@ -50,6 +50,11 @@ class Accounts:
         return self.spent_usd + self.cached_usd
 
     @property
+    def known_usd(self) -> float | None:
+        """Return what was spent, or None where calls were paid and the price of none is known."""
+        return self.spent_usd if self.spent_usd or not self.n_unpriced else None
+
+    @property
     def n_calls(self) -> int:
         """Count the finished calls."""
         return self.counts.total()

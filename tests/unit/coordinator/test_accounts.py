@@ -1,0 +1,31 @@
+"""The running sums of a study's money."""
+
+import pytest
+
+from convergence_cluster.coordinator.accounts import CACHED, Accounts
+from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.domain.journal import SCORING, LedgerEntry
+
+
+def entry(usd: float | None, kind: str = "settled", n_attempts: int = 1) -> LedgerEntry:
+    return LedgerEntry(key=(ArmId(0), 0, 0), n_attempts=n_attempts, usd=usd, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("entries", "known_usd"),
+    [
+        ([], 0.0),
+        ([entry(None)], None),
+        ([entry(None), entry(None, CACHED), entry(None, CACHED)], None),
+        ([entry(None), entry(0.2)], 0.2),
+        ([entry(None), entry(0.1, SCORING, 0)], 0.1),
+        ([entry(0.3, CACHED)], 0.0),
+        ([entry(0.0)], 0.0),
+    ],
+)
+def test_money_is_unknown_where_no_paid_call_has_a_price(entries: list[LedgerEntry], known_usd: float | None) -> None:
+    accounts = Accounts()
+
+    accounts.book(entries)
+
+    assert accounts.known_usd == known_usd
