@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from convergence_cluster.optimizers.interplay_solver import by_cells, by_features
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -209,7 +211,7 @@ class Interplay:
             which = order[np.minimum(places, len(order) - 1)]
             here = x[cells.arm[which]] * is_there[:, :, None]
             rest, noise = cells.rests[which], np.where(is_there, noises[which], 1.0)
-            solve = _by_cells if room <= x.shape[1] else _by_features
+            solve = by_cells if room <= x.shape[1] else by_features
             solved = solve(here, rest, noise, self._variances)
             self._values[cases[chosen]], self._doubts[cases[chosen]] = solved.weights, solved.doubts
             left[which[is_there]] = (rest - solved.without)[is_there]
@@ -255,44 +257,3 @@ def _variances(kernels: Sequence[Floats], products: Floats, common: Floats) -> F
             break
         del kept[int(solved.argmin())]
     return variances
-
-
-class _Solved(NamedTuple):
-    """Each case's weights and their variances, and how far each of its cells lies above what the others say of it.
-
-    And the variance of that. Shape (n_cases, n_features) and (n_cases, n_cells).
-    """
-
-    weights: Floats
-    doubts: Floats
-    without: Floats
-    spreads: Floats
-
-
-def _by_cells(x: Floats, rests: Floats, noises: Floats, variances: Floats) -> _Solved:
-    """Solve cases of few cells; `x`: (n_cases, n_cells, n_features), `rests` and `noises`: (n_cases, n_cells)."""
-    scaled = x * variances
-    total = scaled @ x.transpose(0, 2, 1)
-    places = np.arange(x.shape[1])
-    total[:, places, places] += noises
-    inverse = np.linalg.inv(total)
-    spreads = np.asarray(1.0 / inverse[:, places, places])
-    told = np.einsum("bij,bj->bi", inverse, rests)
-    known = np.einsum("bif,bif->bf", scaled, inverse @ scaled)
-    doubts = np.asarray(np.maximum(variances - known, 0.0))
-    return _Solved(np.einsum("bif,bi->bf", scaled, told), doubts, told * spreads, spreads)
-
-
-def _by_features(x: Floats, rests: Floats, noises: Floats, variances: Floats) -> _Solved:
-    """Solve cases of more cells than features; see `_by_cells`."""
-    scaled = x / noises[:, :, None]
-    precision = scaled.transpose(0, 2, 1) @ x
-    places = np.arange(x.shape[2])
-    precision[:, places, places] += 1.0 / variances
-    covariance = np.linalg.inv(precision)
-    weights = np.einsum("bfg,big,bi->bf", covariance, scaled, rests, optimize=True)
-    own = np.einsum("bif,bif->bi", x @ covariance, scaled)
-    others = np.maximum(1.0 - own, 1e-6)
-    without = (rests - np.einsum("bif,bf->bi", x, weights)) / others
-    doubts = np.asarray(covariance[:, places, places])
-    return _Solved(weights, doubts, without, noises / others)

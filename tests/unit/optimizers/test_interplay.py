@@ -13,10 +13,9 @@ from convergence_cluster.optimizers.interplay import (
     Explained,
     Interplay,
     Kin,
-    _by_cells,
-    _by_features,
     _variances,
 )
+from convergence_cluster.optimizers.interplay_solver import by_cells, by_features
 
 Floats = NDArray[np.float64]
 
@@ -103,7 +102,7 @@ def test_one_arm_of_a_model_on_every_case_makes_its_kin_trusted() -> None:
     assert interplay.variance(FEATURES).max() < 0.2 * few
 
 
-@pytest.mark.parametrize("solve", [_by_cells, _by_features])
+@pytest.mark.parametrize("solve", [by_cells, by_features])
 def test_a_cell_is_explained_without_its_own_score(solve: object) -> None:
     rng = np.random.default_rng(3)
     x, rests, noises = rng.standard_normal((1, 7, 3)), rng.standard_normal((1, 7)), 0.5 + rng.random((1, 7))
@@ -137,7 +136,7 @@ def test_what_fills_cases_up_to_one_size_does_not_count() -> None:
     for case in (0, 37, 60, 97):
         here = cells.case == case
         x, rest = FEATURES[cells.arm[here]][:, GROUP][None], cells.rests[here][None]
-        alone = _by_cells(x, rest, noises[here][None], interplay._variances)
+        alone = by_cells(x, rest, noises[here][None], interplay._variances)
         assert left[here] == pytest.approx((rest - alone.without)[0])
         assert spreads[here] == pytest.approx(alone.spreads[0] - 0.01)
         assert interplay._values[case] == pytest.approx(alone.weights[0])
