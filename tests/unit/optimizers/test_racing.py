@@ -183,15 +183,16 @@ def _noisy(seed: int) -> Score:
 
 
 def test_a_small_noisy_study_is_right_after_a_fifth_of_the_calls_that_would_be_allowed() -> None:
-    found = 0
-    for seed in range(10):
+    peaks = []
+    for seed in range(20):
         search = RacingSearch(_problem(space=_grid(8, 40), n_cases=4, max_repeats=1000, seed=seed))
         _run(search, _noisy(seed), 160)
         best = search.recommend().best
         assert best is not None
-        found += _peak(best.configuration) >= 0.99 * 0.9
+        peaks.append(_peak(best.configuration))
 
-    assert found >= 9
+    assert np.mean(peaks) >= 0.99 * 0.9
+    assert sum(peak >= 0.99 * 0.9 for peak in peaks) >= 14  # 92 % of many are; fewer by chance once in a thousand times
 
 
 def test_repeats_are_used_only_where_the_first_calls_leave_a_tie() -> None:
