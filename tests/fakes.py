@@ -55,6 +55,12 @@ class ScriptedSearch:
         n_expected = self._n_arms * self._block_size
         return StopReason.CERTAIN if len(self.told) >= n_expected else None
 
+    def adopt(self, block: Block) -> None:
+        if block.arm > self._next_arm:
+            raise ValueError(f"arm {block.arm} comes before arm {self._next_arm} was asked for")
+        self._next_arm = max(self._next_arm, block.arm + 1)
+        self._again = [arm for arm in self._again if arm != block.arm]
+
     def _block(self, arm: int, *, first_case: int) -> Block:
         cases = tuple(range(first_case, first_case + self._block_size))
         return Block(arm=ArmId(arm), configuration={"x": arm}, cases=cases, operator="scripted")

@@ -21,6 +21,7 @@ from convergence_cluster.dispatch.coordinator_board import CoordinatorBoard
 from convergence_cluster.dispatch.dispatcher import Dispatcher
 from convergence_cluster.dispatch.wire import Report, Task
 from convergence_cluster.dispatch.worker_board import WorkerBoard
+from convergence_cluster.optimizers import choosing
 from convergence_cluster.storage import journal
 from convergence_cluster.storage.database import open_database
 from convergence_cluster.storage.journal import StudyJournal
@@ -156,6 +157,11 @@ def shift_clock(seconds: float) -> None:
 def be_of_another_release() -> None:
     """Let this process be of a release that writes tasks in another way."""
     setattr(wire, "VERSION", wire.VERSION + 1)  # noqa: B010 - a constant to everybody else
+
+
+def decide_otherwise() -> None:
+    """Let the search of this process decide otherwise, as that of another processor or release does."""
+    setattr(choosing, "WORTH_SHARE", 1.0)  # noqa: B010 - a constant to everybody else
 
 
 def freeze_within_transaction(nth: int) -> None:

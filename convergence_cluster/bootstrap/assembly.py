@@ -11,7 +11,7 @@ from convergence_cluster.bootstrap.searching import ScoredMetrics, build_optimiz
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import AsAsked, AsTheyCome
-from convergence_cluster.coordinator.protocols import Executor, Journal, Optimizer
+from convergence_cluster.coordinator.protocols import Executor, Journal, Optimizer, ResumableOptimizer
 from convergence_cluster.coordinator.replaying import replay, unknown_entries
 from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.domain.calls import Call
@@ -59,12 +59,12 @@ def assemble(
     With a `recorded` answer the study is only looked at: nothing is decided again.
 
     Raises:
-        Conflict: the search would decide otherwise than the journal says.
+        Conflict: the journal is not of this study.
     """
     metrics = ScoredMetrics(study)
     observer = Observer(metrics, study.objectives)
     history = journal.read()
-    search = _search(study, record) if recorded is None else RecordedSearch(recorded, history)
+    search: Optimizer = _search(study, record) if recorded is None else RecordedSearch(recorded, history)
     coordinator = Coordinator(
         study=record.id,
         optimizer=search,
@@ -82,14 +82,17 @@ def assemble(
     )
     if isinstance(search, RecordedSearch):
         coordinator.trajectory = Trajectory(search.points)
-    missing = replay(coordinator, history, observer=observer, budget=budget, is_under_way=is_under_way)
+    missing = replay(
+        coordinator, history,
+        fresh=lambda: _search(study, record), observer=observer, budget=budget, is_under_way=is_under_way,
+    )  # fmt: skip
     unknown = may_be_paid(missing, budget.remaining, is_under_way=is_under_way)
     if unknown and books_unknown:
         _book_unknown(coordinator, unknown, journal=journal, budget=budget, at_s=clock.now_s())
     return Assembly(coordinator=coordinator, budget=budget, metrics=metrics, history=history)
 
 
-def _search(study: LoadedStudy, record: StudyRecord) -> Optimizer:
+def _search(study: LoadedStudy, record: StudyRecord) -> ResumableOptimizer:
     began = json.loads(record.spec_json)
     problem = to_search_problem(unpack(began["study"]), legacy=parse_legacy(began["legacy"]))
     return build_optimizer(study, problem)

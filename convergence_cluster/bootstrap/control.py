@@ -95,7 +95,7 @@ class Control:
 
         Raises:
             NotFound: there is no such study.
-            Conflict: the program decides otherwise now than when the study ran.
+            Conflict: its journal is not of this study.
         """
         with self._database() as database:
             record = self._find(database, study_id, needs_unfinished=False)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from convergence_cluster.coordinator.protocols import Optimizer
+from convergence_cluster.coordinator.protocols import ResumableOptimizer
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.search import Elite, KnownArm, KnownCase, Legacy, SearchProblem
 from convergence_cluster.evaluators.scoring import Utility, score, with_scales
@@ -37,7 +37,7 @@ class ScoredMetrics:
         return score(metrics, self.utilities)
 
 
-def build_optimizer(study: LoadedStudy, problem: SearchProblem) -> Optimizer:
+def build_optimizer(study: LoadedStudy, problem: SearchProblem) -> ResumableOptimizer:
     """Return the search that the study asks for."""
     match study.spec.optimization.algorithm:
         case "random":

@@ -115,7 +115,7 @@ class StudySitting:
         """Work on the study; end with what came of it.
 
         Raises:
-            Conflict: another process runs the study, or the search would decide otherwise than its journal says.
+            Conflict: another process runs the study, or its journal is not of this study.
             LeaseLost: another process took the study over.
         """
         record, clock = self._record, self._clock

@@ -33,6 +33,20 @@ class Optimizer(Protocol):
         ...
 
 
+class ResumableOptimizer(Optimizer, Protocol):
+    """A search that can go on with what another one decided."""
+
+    def adopt(self, block: Block) -> None:
+        """Count a block as asked for that was decided elsewhere: by another processor, or another release.
+
+        A block of a new arm has the next id; one of an open arm names the same configuration.
+
+        Raises:
+            ValueError: an arm or a repeat before it was never asked for.
+        """
+        ...
+
+
 class Executor(Protocol):
     """Where calls are run: in this process, or on workers."""
 

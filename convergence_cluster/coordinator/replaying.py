@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
+import structlog
+
 from convergence_cluster.coordinator.accounts import unknown_entry
 from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import block_keys
-from convergence_cluster.coordinator.protocols import Budget
+from convergence_cluster.coordinator.protocols import Budget, ResumableOptimizer
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import canonical_json
@@ -25,11 +27,14 @@ from convergence_cluster.domain.journal import (
 )
 from convergence_cluster.domain.search import EXTRA, HOLDOUT, Block
 
+log = structlog.get_logger()
+
 
 def replay(
     coordinator: Coordinator,
     history: History,
     *,
+    fresh: Callable[[], ResumableOptimizer],
     observer: Observer,
     budget: Budget,
     is_under_way: Callable[[CallKey], bool] = lambda _: False,
@@ -37,11 +42,13 @@ def replay(
     """Repeat a study's history in memory; return the calls that may have been paid for without a durable outcome.
 
     The calls that were asked for and never finished are queued to be made, first those that workers are making already:
-    the budget's room is theirs.
+    the budget's room is theirs. A search that would decide otherwise now gives way to a `fresh` one that takes over
+    what was decided and what came of it.
 
     Raises:
-        Conflict: the search would decide otherwise now (the study file or the program changed).
+        Conflict: what the journal has cannot be taken over: it is not of this study.
     """
+    past = _Past(coordinator, fresh, observer)
     told: set[CallKey] = set()
     asked: dict[CallKey, Call] = {}
     extra: dict[CallKey, Call] = {}
@@ -50,7 +57,7 @@ def replay(
         if isinstance(event, Asked) and event.block.operator in EXTRA:
             extra.update(_calls(coordinator, event.block))
             continue
-        _repeat(coordinator, event, observer=observer, outcomes=coordinator.outcomes, asked=asked)
+        _repeat(coordinator, event, past, asked=asked)
         if isinstance(event, Told):
             told.update(event.keys)
     coordinator.restore_outcomes([o for key, o in history.outcomes.items() if key in asked and key not in told])
@@ -94,22 +101,18 @@ def _at_rest(events: Sequence[Event]) -> set[CallKey]:
     return at_rest
 
 
-def _repeat(
-    coordinator: Coordinator,
-    event: Event,
-    *,
-    observer: Observer,
-    outcomes: dict[CallKey, CallOutcome],
-    asked: dict[CallKey, Call],
-) -> None:
+def _repeat(coordinator: Coordinator, event: Event, past: "_Past", *, asked: dict[CallKey, Call]) -> None:
     match event:
         case Asked(block=block):
-            _ask_again(coordinator, block)
+            past.ask(block)
+            coordinator.restore_block(block)
             asked.update(_calls(coordinator, block))
         case Told(keys=keys):
-            coordinator.restore_told([outcomes[key] for key in keys])
+            outcomes = [coordinator.outcomes[key] for key in keys]
+            coordinator.restore_told(outcomes)
+            past.told(outcomes)
         case Calibrated(scales=scales):
-            observer.calibrate(scales)
+            past.observer.calibrate(scales)
         case Resumed() | Stopped() | Sat():
             pass
 
@@ -121,15 +124,52 @@ def _calls(coordinator: Coordinator, block: Block) -> dict[CallKey, Call]:
     }
 
 
-def _ask_again(coordinator: Coordinator, block: Block) -> None:
-    decision = coordinator.optimizer.ask()
-    decided = _identity(decision) if isinstance(decision, Block) else str(decision)
-    if decided != _identity(block):
-        raise Conflict(
-            f"study {coordinator.study} cannot be resumed: its journal has {_identity(block)}, but the search would "
-            f"now decide {decided}; the study file or the program changed since: restore them, or start anew (--new)"
-        )
-    coordinator.restore_block(block)
+class _Past:
+    """Lets a search decide again what was decided, and take it over once it would decide otherwise.
+
+    Processors round differently, and releases decide differently. What was paid for counts all the same.
+    """
+
+    def __init__(self, coordinator: Coordinator, fresh: Callable[[], ResumableOptimizer], observer: Observer) -> None:
+        self.observer = observer
+        self._coordinator = coordinator
+        self._fresh = fresh
+        self._events: list[Block | Sequence[CallOutcome]] = []
+        self._adopting: ResumableOptimizer | None = None
+
+    def ask(self, block: Block) -> None:
+        """Let the search ask for a block of the journal."""
+        if self._adopting is None:
+            decision = self._coordinator.optimizer.ask()
+            decided = _identity(decision) if isinstance(decision, Block) else str(decision)
+            if decided != _identity(block):
+                log.warning("study.decided_otherwise", study=self._coordinator.study, was=_identity(block), now=decided)
+                self._coordinator.optimizer = self._adopting = self._caught_up()
+        if self._adopting is not None:
+            self._adopt(self._adopting, block)
+        self._events.append(block)
+
+    def told(self, outcomes: Sequence[CallOutcome]) -> None:
+        """Note what the search was told."""
+        self._events.append(outcomes)
+
+    def _caught_up(self) -> ResumableOptimizer:
+        search = self._fresh()
+        for event in self._events:
+            if isinstance(event, Block):
+                self._adopt(search, event)
+            else:
+                search.tell([self.observer.observe(outcome) for outcome in event])
+        return search
+
+    def _adopt(self, search: ResumableOptimizer, block: Block) -> None:
+        try:
+            search.adopt(block)
+        except ValueError as error:
+            raise Conflict(
+                f"study {self._coordinator.study} cannot be resumed: its journal has {_identity(block)}, but {error}; "
+                "it was not written by this program: start anew (--new)"
+            ) from None
 
 
 def _identity(block: Block) -> str:

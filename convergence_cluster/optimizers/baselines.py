@@ -21,6 +21,10 @@ class WholeArmSearch:
         """Return the next block of the configuration in work, else of the next one."""
         return self._arms.ask()
 
+    def adopt(self, block: Block) -> None:
+        """Count a block as asked for that was decided elsewhere."""
+        self._arms.adopt(block)
+
     def tell(self, observations: Sequence[Observation]) -> None:
         """Record finished calls; the search learns of a configuration when its last call is told."""
         self._arms.tell(observations)

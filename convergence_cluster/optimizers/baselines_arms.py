@@ -117,6 +117,11 @@ class Tally:
         self.in_flight.update(taken)
         return repeat, tuple(case for _, case in taken)
 
+    def adopt(self, cells: Sequence[Cell]) -> None:
+        """Move these cells into flight."""
+        self.pending = [cell for cell in self.pending if cell not in set(cells)]
+        self.in_flight.update(cells)
+
     def record(self, observation: Observation) -> None:
         """Take one finished call; one that was told before is ignored, one that was never sent may be asked again."""
         cell = (observation.repeat, observation.case)
@@ -166,6 +171,18 @@ class WholeArms:
         self._set_in_work(arm)
         return Block(arm=arm, configuration=tally.configuration, cases=cases, repeat=repeat, operator=tally.operator)
 
+    def adopt(self, block: Block) -> None:
+        """Count a block as asked for that was decided elsewhere."""
+        if block.arm > len(self.tallies):
+            raise ValueError(f"arm {block.arm} comes before arm {len(self.tallies)} was asked for")
+        if block.arm == len(self.tallies):
+            self._open(block.configuration, block.operator)
+        while self._repeat < block.repeat:
+            if self._start_pass() is None:
+                raise ValueError(f"repeat {block.repeat} comes before repeat {self._repeat} has come back")
+        self.tallies[block.arm].adopt([(block.repeat, case) for case in block.cases])
+        self._set_in_work(block.arm)
+
     def tell(self, observations: Sequence[Observation]) -> None:
         """Record finished calls and report the arms that are complete by them."""
         for observation in observations:
@@ -185,10 +202,11 @@ class WholeArms:
             proposal = self.problem.baseline, "baseline"
         else:
             proposal = self._propose(self._arms)
-        if proposal is None:
-            return None
+        return None if proposal is None else self._open(*proposal)
+
+    def _open(self, configuration: Configuration, operator: str) -> ArmId:
         arm = ArmId(len(self.tallies))
-        tally = Tally(*proposal)
+        tally = Tally(configuration, operator)
         tally.pending = [(0, case) for case in self._order]
         self._arms[canonical_json(tally.configuration)] = arm
         self.tallies.append(tally)

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.optimizers.arms import Arms
+from convergence_cluster.optimizers.evidence import Evidence
 
 Z_OWN = 3.0
 """Least standard errors, by the arms' own calls alone, between a beaten arm and the leader."""
@@ -13,18 +15,16 @@ MIN_CASES = 2
 MIN_FAILED = 4
 """Calls after which an arm is out when more than half of them gave no score."""
 
-Floats = NDArray[np.float64]
 
-
-def beaten(
-    *, leader: int, means: Floats, variances: Floats, own_means: Floats, own_errors: Floats, counts: Floats
-) -> NDArray[np.bool_]:
+def beaten(leader: int, arms: Arms, evidence: Evidence) -> NDArray[np.bool_]:
     """Say of each arm whether the leader beats it by its own calls and by the posterior. Shape (n_arms,).
 
     Both comparisons are between scores less case effects, so that arms are paired on the cases they share.
     """
+    means, variances, counts = arms.means, arms.variances, evidence.counts
     if counts[leader] < MIN_CASES:
         return np.zeros(len(means), dtype=bool)
+    own_means, own_errors = evidence.means(), evidence.errors(means)
     z_posterior = (means[leader] - means) / np.sqrt(np.maximum(variances + variances[leader], 1e-18))
     own_gap = np.where(counts > 0, own_means[leader] - np.nan_to_num(own_means), 0.0)
     z_own = own_gap / np.sqrt(np.maximum(own_errors + own_errors[leader], 1e-18))

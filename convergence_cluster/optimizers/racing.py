@@ -119,6 +119,17 @@ class RacingSearch:
             return self._open(proposal)
         return self._block(choice, self._block_size(choice))
 
+    def adopt(self, block: Block) -> None:
+        """Count a block as asked for that was decided elsewhere."""
+        if block.arm > self._arms.n:
+            raise ValueError(f"arm {block.arm} comes before arm {self._arms.n} was asked for")
+        if block.arm == self._arms.n:
+            self._wanted = [wanted for wanted in self._wanted if wanted[1] != block.configuration]
+            proposal = self._candidates.claim(block.configuration)
+            proposal = proposal or foreign(self._codec, self._model.design, block.configuration)
+            self._enter(replace(proposal, operator=block.operator))
+        self._schedule.adopt(block.arm, block.cases, block.repeat)
+
     def tell(self, observations: Sequence[Observation]) -> None:
         """Learn from finished calls; those told before are ignored."""
         touched = set()
@@ -195,6 +206,13 @@ class RacingSearch:
         return choice
 
     def _open(self, proposal: Proposal) -> Block:
+        arm, expected = self._enter(proposal)
+        size = self._choosing.first_size(arm, expected, is_guess=proposal.is_guess)
+        place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
+        return self._block(arm, size, place)
+
+    def _enter(self, proposal: Proposal) -> tuple[int, float]:
+        """Make a proposal an arm; return its id and the score that is expected of it."""
         prior = self._model.expected(proposal.features[None], proposal.row[None])
         incumbent = float(self._arms.means.max()) if self._arms.n else 0.0
         birth = Birth(operator=proposal.operator, context=self._candidates.context(), incumbent=incumbent)
@@ -203,9 +221,7 @@ class RacingSearch:
         self._schedule.open()
         if len(self._candidates.prior.means) == 0:
             self._due = 0  # or nothing would be left to ask for in a space that has more
-        size = self._choosing.first_size(arm, float(prior.means[0]), is_guess=proposal.is_guess)
-        place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
-        return self._block(arm, size, place)
+        return arm, float(prior.means[0])
 
     def _block(self, arm: int, size: int, place: int = 0) -> Block:
         if "racing" in self._ablated:
@@ -246,21 +262,12 @@ class RacingSearch:
         self._judge()
 
     def _retire_beaten(self) -> None:
-        arms, counts = self._arms, self._evidence.counts
         leader = self._choosing.leader(self._bounds.broken)
-        self._optimism.lead(arms, leader)
+        self._optimism.lead(self._arms, leader)
         if leader is None or "racing" in self._ablated:
             return
-        gone = beaten(
-            leader=leader,
-            means=arms.means,
-            variances=arms.variances,
-            own_means=self._evidence.means(),
-            own_errors=self._evidence.errors(arms.means),
-            counts=counts,
-        )
-        for arm in np.flatnonzero(gone & arms.is_alive):
-            arms.retire(int(arm), ArmState.DEAD)
+        for arm in np.flatnonzero(beaten(leader, self._arms, self._evidence) & self._arms.is_alive):
+            self._arms.retire(int(arm), ArmState.DEAD)
 
     def _judge(self) -> None:
         """Decide whether enough is known, candidates not opened included."""

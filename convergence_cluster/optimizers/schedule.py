@@ -63,31 +63,59 @@ class Schedule:
 
         With a `place` an arm's first case is the one at that place of the order; the others follow in order.
         """
-        if self._again[arm]:
-            repeat = self._again[arm][0][0]
-            cases = [case for other, case in self._again[arm] if other == repeat][:size]
-            rest = [pair for pair in self._again[arm] if pair[0] != repeat or pair[1] not in cases]
-            self._again[arm], self._has_again[arm] = rest, bool(rest)
-        elif place > 0:
+        if place > 0 and not self._again[arm]:
             assert self._next[arm] == 0
             self._ahead[arm] = place
             repeat, cases = 0, [self._order[place]]
         else:
-            repeat, cases = self._onward(arm, size)
-        self._pending.update((arm, case, repeat) for case in cases)
-        self.in_flight[arm] += len(cases)
+            repeat, cases = self._coming(arm, size)
+            self._pass_by(arm, repeat, cases)
+        self._send(arm, repeat, cases)
         return tuple(cases), repeat
 
-    def _onward(self, arm: int, size: int) -> tuple[int, list[int]]:
-        """Return the repeat and the next cases of the order, without the one that was taken ahead."""
+    def adopt(self, arm: int, cases: Sequence[int], repeat: int) -> None:
+        """Count cases of an arm as in flight that were chosen elsewhere; those passed over come next."""
+        is_new = self._next[arm] == 0 and arm not in self._ahead and not self._again[arm]
+        if is_new and len(cases) == 1 and repeat == 0:
+            self.take(arm, 1, self._order.index(cases[0]))
+        elif self._coming(arm, len(cases)) == (repeat, list(cases)):
+            self.take(arm, len(cases))
+        else:
+            self._unroll(arm, repeat)
+            self._pass_by(arm, repeat, cases)
+            self._send(arm, repeat, cases)
+
+    def _coming(self, arm: int, size: int) -> tuple[int, list[int]]:
+        """Return the repeat and the cases that come next, without the one that was taken ahead."""
+        if self._again[arm]:
+            repeat = self._again[arm][0][0]
+            return repeat, [case for other, case in self._again[arm] if other == repeat][:size]
         position = int(self._next[arm])
         ahead = self._ahead.get(arm, 0)
         repeat, start = divmod(position, len(self._order))
         last = min(start + size, ahead) if position < ahead else start + size
-        cases = list(self._order[start:last])
-        self._next[arm] += len(cases)
-        self._next[arm] += ahead > 0 and self._next[arm] == ahead
-        return repeat, cases
+        return repeat, list(self._order[start:last])
+
+    def _pass_by(self, arm: int, repeat: int, cases: Sequence[int]) -> None:
+        """Take cases that come next out of what is left."""
+        if self._again[arm]:
+            rest = [pair for pair in self._again[arm] if pair[0] != repeat or pair[1] not in cases]
+            self._again[arm], self._has_again[arm] = rest, bool(rest)
+        else:
+            ahead = self._ahead.get(arm, 0)
+            self._next[arm] += len(cases)
+            self._next[arm] += ahead > 0 and self._next[arm] == ahead
+
+    def _unroll(self, arm: int, repeat: int) -> None:
+        """Write down one by one what is left of an arm's passes up to this one."""
+        length, ahead = len(self._order), self._ahead.get(arm, -1)
+        places = range(int(self._next[arm]), (repeat + 1) * length)
+        self._again[arm] += [(place // length, self._order[place % length]) for place in places if place != ahead]
+        self._next[arm] = max(int(self._next[arm]), (repeat + 1) * length)
+
+    def _send(self, arm: int, repeat: int, cases: Sequence[int]) -> None:
+        self._pending.update((arm, case, repeat) for case in cases)
+        self.in_flight[arm] += len(cases)
 
     def settle(self, key: Key, kind: OutcomeKind) -> bool:
         """Note that a call ended, and say whether that is news: neither told before nor skipped."""

@@ -15,6 +15,7 @@ from tests.postgres import PostgresServer, postgres_server
 from tests.sabotage import (
     COORDINATOR_POINTS,
     be_impatient,
+    decide_otherwise,
     die_at,
     die_before_cancelling,
     freeze_within_transaction,
@@ -80,6 +81,21 @@ def test_another_coordinator_takes_over_from_a_killed_one(served: Cluster, toll:
     books = served.finish(study)
 
     check(toll, books)
+
+
+def test_a_coordinator_that_would_decide_otherwise_goes_on_with_what_was_decided(running: Cluster, toll: Toll) -> None:
+    first = running.coordinator()
+    running.worker()
+    study = running.submit(exhaustive(toll.server))
+    wait_for_calls(running, study, 200)
+    first.kill()
+    toll.strike(affected=0)
+    running.coordinator(before=decide_otherwise)
+
+    books = running.finish(study)
+
+    check(toll, books)
+    assert "study.decided_otherwise" in running.logs()
 
 
 def test_a_leader_that_froze_writes_nothing_when_it_wakes(served: Cluster, toll: Toll) -> None:

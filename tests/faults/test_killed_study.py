@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.postgres import PostgresServer, postgres_server
+from tests.sabotage import decide_otherwise
 from tests.study_runs import Books, Folder, Server, predecessor_study, serving_llm, wait_until
 
 N_WORKERS = 8
@@ -127,3 +128,20 @@ def test_a_killed_study_goes_on_in_postgresql(
     check_money(server, books)
     assert books.answers() == expected.answers()
     assert books.decisions() == expected.decisions()
+
+
+def test_a_killed_study_goes_on_where_the_search_would_decide_otherwise(server: Server, tmp_path: Path) -> None:
+    folder = Folder(path=tmp_path)
+    server.reset()
+    kill_at_random(server, folder, n_kills=3, seed=17)
+
+    process = folder.fork("optimize", "study.yaml", before=decide_otherwise)
+    process.join(60)
+
+    output = (folder.path / "output.txt").read_text()
+    assert process.exitcode == 0, output
+    assert "study.decided_otherwise" in output
+    books = folder.books()
+    check_books(server, books, n_kills=3)
+    check_money(server, books)
+    assert (books.reason, len(books.calls)) == ("exhausted", N_CALLS)

@@ -77,6 +77,7 @@ class Bench:
         missing = replay(
             self.coordinator,
             self.journal.read(),
+            fresh=lambda: ScriptedSearch(n_arms=30),
             observer=self.observer,
             budget=self.budget,
             is_under_way=is_under_way,
@@ -392,14 +393,41 @@ def test_attempts_that_were_never_sent_leave_their_room_in_the_budget() -> None:
     assert budget.reserved_usd == 0.0
 
 
-def test_a_changed_search_is_refused_rather_than_mixed_with_the_old_one() -> None:
-    stopped = Bench(budget=_budget(calls=10))
+@pytest.mark.parametrize("n_same", [0, 5])
+def test_a_search_that_decides_otherwise_takes_over_what_was_decided_and_goes_on(n_same: int) -> None:
+    stopped = Bench(budget=_budget(calls=20))
     stopped.coordinator.finish(stopped.run())
     changed = Bench(journal=stopped.journal)
-    changed.search._block_size = 3
+    original = changed.search.ask
 
-    with pytest.raises(Conflict, match="the study file or the program changed since"):
-        changed.resume()
+    def ask() -> Block | StopReason | None:
+        changed.search._block_size = 2 if changed.search._next_arm < n_same else 3
+        return original()
+
+    changed.search.ask = ask  # type: ignore[method-assign]
+    paid = set(stopped.journal.outcomes)
+
+    changed.resume()
+    reason = changed.run()
+
+    asked = [key for event in changed.journal.events if isinstance(event, Asked) for key in _keys(event)]
+    assert reason is StopReason.CERTAIN
+    assert len(asked) == len(set(asked)) >= 60
+    assert sorted(asked) == sorted(changed.journal.outcomes)
+    assert not {call.key for call in changed.executor.sent} & paid
+    assert len(changed.coordinator.optimizer.recommend(full=True).arms) == 30
+
+
+def test_a_journal_of_another_study_is_refused() -> None:
+    stopped = Bench(budget=_budget(calls=10))
+    stopped.coordinator.finish(stopped.run())
+    first = next(k for k, event in enumerate(stopped.journal.events) if isinstance(event, Asked))
+    del stopped.journal.events[first]
+
+    with pytest.raises(
+        Conflict, match=r"arm 1 .* comes before arm 0 was asked for; it was not written by this program"
+    ):
+        Bench(journal=stopped.journal).resume()
 
 
 def test_every_arm_ends_as_a_record_with_its_posterior_score() -> None:

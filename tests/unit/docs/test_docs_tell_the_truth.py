@@ -235,7 +235,7 @@ def test_every_setting_is_documented_and_every_documented_one_is_read() -> None:
         "is being run by",
         "wait for it, stop it, or try again in",
         ", or a file that it names, changed since.",
-        "cannot be resumed: its journal has",
+        "it was not written by this program: start anew (--new)",
         "cost unknown (no price known)",
         "not distinguishable",
         "--fail-if: the answer has no",

@@ -1,5 +1,7 @@
 """Which calls come next."""
 
+import pytest
+
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.optimizers.schedule import Schedule
 
@@ -79,3 +81,29 @@ def test_a_call_told_before_it_was_asked_for_is_not_waited_for() -> None:
     assert not is_news
     assert schedule.in_flight.tolist() == [0]
     assert schedule.n_told.tolist() == [1]
+
+
+@pytest.mark.parametrize("place", [0, 2])
+def test_what_was_taken_elsewhere_as_it_would_be_here_changes_nothing(place: int) -> None:
+    here, elsewhere = (Schedule([2, 0, 1, 3], max_repeats=2) for _ in range(2))
+    for schedule in (here, elsewhere):
+        schedule.open()
+
+    for size, first in ((1, place), (2, 0), (3, 0), (1, 0)):
+        cases, repeat = elsewhere.take(0, size, first)
+        here.adopt(0, cases, repeat)
+
+    assert here.take(0, 4) == elsewhere.take(0, 4)
+    assert here.in_flight[0] == elsewhere.in_flight[0]
+
+
+def test_what_was_passed_over_elsewhere_comes_next() -> None:
+    schedule = Schedule([2, 0, 1, 3], max_repeats=2)
+    schedule.open()
+    schedule.take(0, 1)
+
+    schedule.adopt(0, [3, 0], 1)
+
+    assert [schedule.take(0, 9) for _ in range(2)] == [((0, 1, 3), 0), ((2, 1), 1)]
+    assert not schedule.has_more(0)
+    assert schedule.in_flight[0] == 8
