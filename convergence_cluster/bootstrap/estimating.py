@@ -44,6 +44,8 @@ class Estimate:
     models: tuple[ModelEstimate, ...]
     scoring_usd: float | None = 0.0
     """The most that judging one answer can take, on average over the cases; None: nothing bounds it."""
+    scored_by: tuple[str, ...] = ()
+    """The keys of the models that score answers."""
 
 
 def estimate(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) -> Estimate:
@@ -60,6 +62,9 @@ def estimate(study: LoadedStudy, *, environ: Mapping[str, str], clock: Clock) ->
         models=tuple(
             _model(study, {**plan.fixed, **configuration}, prices)
             for configuration in _longest(bound.representatives())
+        ),
+        scored_by=tuple(
+            f"evaluation.{name}" for name in ("judge", "embeddings") if getattr(study.spec.evaluation, name) is not None
         ),
         scoring_usd=_mean([scoring.usd(case) for case in range(len(study.cases))]),
     )

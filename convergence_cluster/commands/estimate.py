@@ -35,16 +35,22 @@ def describe(found: Estimate) -> list[str]:
         lines.append(f"USD      at most {usd(found.max_usd)} (budget.usd)")
     priced = [each.usd for each in found.models if each.usd is not None]
     if priced:
-        low, high = min(priced) * found.max_calls, max(priced) * found.max_calls
-        lines.append(f"         {usd(low)} to {usd(high)} if all calls went to the cheapest or the dearest model below")
+        lines.append(f"         {_total(priced, found)}")
     lines.append("a call   about, with the baseline's other settings and an answer as long as its limit allows:")
     lines += [f"           {_model(each)}" for each in found.models[:_MAX_SHOWN]]
     if len(found.models) > _MAX_SHOWN:
         lines.append(f"           and {len(found.models) - _MAX_SHOWN} more")
     if found.scoring_usd != 0.0:
         most = "unknown" if found.scoring_usd is None else f"at most {usd(found.scoring_usd)}"
-        lines.append(f"scoring  {most} an answer, retries included, by evaluation.judge and evaluation.embeddings")
+        lines.append(f"scoring  {most} an answer, retries included, by {' and '.join(found.scored_by)}")
     return lines
+
+
+def _total(priced: list[float], found: Estimate) -> str:
+    low, high = min(priced) * found.max_calls, max(priced) * found.max_calls
+    if len(found.models) == 1:
+        return f"{usd(high)} if all calls are made"
+    return f"{usd(low)} to {usd(high)} if all calls went to the cheapest or the dearest model below"
 
 
 def _model(each: ModelEstimate) -> str:
