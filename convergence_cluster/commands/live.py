@@ -12,7 +12,7 @@ from rich.table import Table
 
 from convergence_cluster.bootstrap.housekeeping import Progress
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.domain.search import ArmEstimate
+from convergence_cluster.domain.search import ArmEstimate, Recommendation
 
 _PLAIN_EVERY_S = 2.0
 _MAX_VALUE = 48
@@ -122,10 +122,14 @@ def _line(progress: Progress) -> str:
         f"{progress.calls_per_s:.0f}/s",
         f"{progress.recommendation.n_arms} arms, {progress.recommendation.n_alive} alive",
         f"best {_score(best)}" if best else "no score yet",
-        f"sure {progress.recommendation.p_within:.0%}" if best else "",
+        f"sure {_sure(progress.recommendation)}" if best else "",
         _left(progress),
     ]
     return "  ".join(part for part in parts if part)
+
+
+def _sure(answer: Recommendation) -> str:
+    return f"{min(answer.p_within, 0.99):.0%}"
 
 
 def _table(progress: Progress) -> Table:
@@ -144,7 +148,7 @@ def _table(progress: Progress) -> Table:
         table.add_row("best so far", f"[bold]{_score(answer.best)}[/bold]  arm {answer.best.arm}")
         for name, value in answer.best.configuration.items():
             table.add_row("", f"{name} = {_short(value)}")
-        table.add_row("how sure", f"{answer.p_within:.0%}, {len(answer.tied)} tied")
+        table.add_row("how sure", f"{_sure(answer)}, {len(answer.tied)} tied")
     return table
 
 

@@ -1,7 +1,7 @@
 """What a study found, as plain sentences that every document shares. Unescaped: whoever writes them escapes them."""
 
 from convergence_cluster.domain.calls import OutcomeKind
-from convergence_cluster.domain.search import ArmEstimate, Interval
+from convergence_cluster.domain.search import ArmEstimate, Interval, StopReason
 from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.contrast import verdict
 from convergence_cluster.reports.records import StudyReport
@@ -9,11 +9,11 @@ from convergence_cluster.reports.tally import Tally
 from convergence_cluster.reports.wording import (
     STOP_REASONS,
     UNKNOWN,
+    chance,
     counted,
     duration,
     finite,
     number,
-    percent,
     score,
     score_interval,
     usd,
@@ -86,7 +86,7 @@ def how_sure(report: StudyReport) -> str:
         n_kept = answer.n_arms - n_broken
         tried = f"those that may keep the constraints, as {n_kept:,} of {tried} {'does' if n_kept == 1 else 'do'}"
     share = number(100 * report.within)
-    sure = f"{percent(answer.p_within)} sure that it is within {share} % of the best of {tried}"
+    sure = f"{chance(answer.p_within)} sure that it is within {share} % of the best of {tried}"
     if not answer.tied:
         return f"{sure}; no other is tied with it"
     others = "1 other cannot" if len(answer.tied) == 1 else f"{len(answer.tied):,} others cannot"
@@ -95,6 +95,8 @@ def how_sure(report: StudyReport) -> str:
 
 def gain(report: StudyReport) -> str:
     """Return what going on would buy."""
+    if report.stop_reason is StopReason.EXHAUSTED:
+        return "no call is left; more test cases, or a larger max_repeats where answers vary, would tell more"
     rise = finite(report.recommendation.gain_per_100_calls)
     if rise is None or report.recommendation.best is None:
         return f"what 100 more calls would bring is {UNKNOWN}"

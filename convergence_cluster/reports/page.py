@@ -16,6 +16,7 @@ from convergence_cluster.reports.style import PAGE_STYLE, SCRIPT
 from convergence_cluster.reports.tally import COST, LATENCY, Tally
 from convergence_cluster.reports.wording import (
     UNKNOWN,
+    chance,
     configuration_text,
     duration,
     excludes_zero,
@@ -102,7 +103,7 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
             for c in contrasts(report, counts)
             if c.name in _LABELS
         ),
-        _tile("How sure", percent(answer.p_within), f"{sure}; {len(answer.tied):,} tied with it")
+        _tile("How sure", chance(answer.p_within), f"{sure}; {len(answer.tied):,} tied with it")
         if broken is None
         else _tile("Constraints", "broken", broken, kind="down"),
         _tile("Spent", UNKNOWN if report.spend.usd is None else usd(report.spend.usd), spending(report)),

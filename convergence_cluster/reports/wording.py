@@ -103,6 +103,11 @@ def percent(value: float) -> str:
     return f"{100 * value:.0f} %"
 
 
+def chance(value: float) -> str:
+    """Return a probability that was drawn from beliefs: all draws agreeing is no certainty."""
+    return percent(min(value, 0.999))
+
+
 def score_interval(interval: Interval | None) -> str:
     """Return `0.912 (0.897 to 0.926)`; one figure where the ends are unknown."""
     if interval is None:

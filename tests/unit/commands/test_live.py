@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -46,6 +47,12 @@ def test_plain_lines_come_every_two_seconds_and_at_the_end() -> None:
     assert len(text.splitlines()) == 4
     assert "40/100 calls  $0.1234  40/s" in text
     assert "\x1b" not in text
+
+
+def test_progress_never_says_that_it_is_certain() -> None:
+    answer = replace(make_report().recommendation, p_within=1.0)
+
+    assert "sure 99%" in shown(io.StringIO(), progress(answer=answer, is_final=True))
 
 
 def test_json_lines_parse_and_carry_the_facts() -> None:

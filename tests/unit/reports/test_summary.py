@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from convergence_cluster.domain.search import Interval
+from convergence_cluster.domain.search import Interval, StopReason
 from convergence_cluster.reports.records import Caps, Spend, StudyReport
 from convergence_cluster.reports.summary import last_lines
 from tests.unit.reports.example_study import empty_report, make_report, reconfigured, without_prices
@@ -34,6 +34,12 @@ def test_the_answer_comes_with_its_score_change_cost_certainty_and_place() -> No
     assert line(report, "Next") == "100 more calls would raise the score by about 0.002"
     assert line(report, "Started from") == "2 elites of 3 earlier studies of this API."
     assert line(report, "Results in") == "./results/x"
+
+
+def test_where_nothing_is_left_to_call_no_more_calls_are_advised() -> None:
+    report = replace(make_report(), stop_reason=StopReason.EXHAUSTED)
+
+    assert line(report, "Next").startswith("no call is left; more test cases")
 
 
 def test_spending_stands_beside_its_caps() -> None:

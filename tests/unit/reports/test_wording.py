@@ -7,6 +7,7 @@ import pytest
 from convergence_cluster.domain.search import Interval
 from convergence_cluster.reports.contrast import verdict
 from convergence_cluster.reports.wording import (
+    chance,
     configuration_text,
     duration,
     markdown,
@@ -53,6 +54,11 @@ def test_money_that_is_unknown_is_never_zero(value: float | None, words: str) ->
 )
 def test_numbers_have_three_significant_digits(value: float, words: str) -> None:
     assert number(value) == words
+
+
+@pytest.mark.parametrize(("value", "words"), [(1.0, "over 99 %"), (0.42, "42 %"), (0.0, "0 %")])
+def test_a_chance_drawn_from_beliefs_is_never_certainty(value: float, words: str) -> None:
+    assert chance(value) == words
 
 
 @pytest.mark.parametrize(("value", "words"), [(0.999, "over 99 %"), (1.0, "100 %"), (0.001, "under 1 %"), (0, "0 %")])
