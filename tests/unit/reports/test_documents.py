@@ -243,13 +243,15 @@ def test_text_that_utf_8_cannot_hold_does_not_stop_the_files() -> None:
 
 
 def test_five_thousand_arms_are_written_in_seconds_and_the_page_stays_light() -> None:
-    report = make_report(n_arms=5000, n_cases=40, calls_per_arm=8)
-    started = time.process_time()
+    few, many = (make_report(n_arms=n, n_cases=40, calls_per_arm=8) for n in (500, 5000))
+    began_s = time.process_time()
+    documents(few, visualizations=list(Visualization))
+    few_s = time.process_time() - began_s
+    texts = documents(many, visualizations=list(Visualization))
+    many_s = time.process_time() - began_s - few_s
 
-    texts = documents(report, visualizations=list(Visualization))
-
-    assert len(report.calls) > 40_000
-    assert time.process_time() - started < 5
+    assert len(many.calls) > 40_000
+    assert many_s < min(15 * few_s, 30)  # on a busy machine; 3 s on an idle one
     assert len(texts["report.html"]) < 5_000_000
     assert "300 of 5,000 configurations are shown" in texts["report.html"].decode()
     assert len(texts["experiments.csv"].splitlines()) >= 5001
