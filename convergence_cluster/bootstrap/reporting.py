@@ -141,6 +141,7 @@ def _spend(assembly: Assembly) -> Spend:
         usd=accounts.known_usd,
         n_calls=accounts.n_attempts,
         seconds=sittings.active_s,
+        n_retries=accounts.n_retries,
         n_unpriced_calls=accounts.n_unpriced,
         unknown_usd=accounts.unknown_usd,
         scoring_usd=accounts.scoring_usd,

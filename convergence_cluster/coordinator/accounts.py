@@ -40,6 +40,8 @@ class Accounts:
         """What the answers from the cache would have cost; no part of `spent_usd`."""
         self.n_cached = 0
         self.n_attempts = 0
+        self.n_retries = 0
+        """The part of `n_attempts` that tried again what had failed in passing."""
         self.n_unpriced = 0
         self._arms: dict[ArmId, _ArmTally] = {}
         self._changed: set[ArmId] = set()
@@ -84,6 +86,7 @@ class Accounts:
     def count(self, outcome: CallOutcome, score: float | None) -> None:
         """Add one finished call."""
         self.counts[outcome.kind.value] += 1
+        self.n_retries += max(0, outcome.n_attempts - outcome.call.n_draws)
         tally = self._arms.get(outcome.call.arm)
         if tally is None:
             return

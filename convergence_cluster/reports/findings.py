@@ -1,6 +1,7 @@
 """What a study found, as plain sentences that every document shares. Unescaped: whoever writes them escapes them."""
 
 from convergence_cluster.domain.calls import OutcomeKind
+from convergence_cluster.domain.identity import ArmId
 from convergence_cluster.domain.search import ArmEstimate, Interval, StopReason
 from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.contrast import verdict
@@ -18,6 +19,9 @@ from convergence_cluster.reports.wording import (
     score_interval,
     usd,
 )
+
+_BASELINE = ArmId(0)
+"""The arm that every study opens first."""
 
 
 def headline(report: StudyReport) -> str:
@@ -59,13 +63,20 @@ def is_baseline_best(report: StudyReport) -> bool:
     return answer.best is not None and answer.baseline is not None and answer.best.arm == answer.baseline.arm
 
 
+def no_baseline(report: StudyReport) -> str:
+    """Return why there is no baseline beside the answer."""
+    if any(call.outcome.call.arm == _BASELINE for call in report.calls):
+        return "no call of the baseline has a score to compare with"
+    return "no baseline to compare with"
+
+
 def score_change(report: StudyReport) -> str:
     """Return the change of the score against the baseline."""
     answer = report.recommendation
     if is_baseline_best(report):
         return "it is the baseline: nothing better was found"
     if answer.baseline is None:
-        return "no baseline to compare with"
+        return no_baseline(report)
     if answer.change is None:
         return "the baseline has no score to compare with"
     usual = answer.baseline.score.mean
@@ -111,7 +122,9 @@ def spending(report: StudyReport) -> str:
     money = "cost unknown (no price known)" if spend.usd is None else usd(spend.usd)
     parts = [
         money + (f" of {usd(caps.usd)}" if caps.usd is not None else ""),
-        counted(spend.n_calls, "call") + (f" of {caps.calls:,}" if caps.calls is not None else ""),
+        counted(spend.n_calls, "call")
+        + (f" of {caps.calls:,}" if caps.calls is not None else "")
+        + (f" ({spend.n_retries:,} of them retries)" if spend.n_retries else ""),
         duration(spend.seconds) + (f" of {duration(60 * caps.minutes)}" if caps.minutes is not None else ""),
     ]
     if spend.n_unpriced_calls and spend.usd is not None:

@@ -8,7 +8,16 @@ from convergence_cluster.reports import listing, sections
 from convergence_cluster.reports.charts import Chart, svg
 from convergence_cluster.reports.constraints import breach_words
 from convergence_cluster.reports.contrast import Contrast, contrasts, difference_text, value_of
-from convergence_cluster.reports.findings import gain, headline, holdout, how_sure, is_baseline_best, spending, unkept
+from convergence_cluster.reports.findings import (
+    gain,
+    headline,
+    holdout,
+    how_sure,
+    is_baseline_best,
+    no_baseline,
+    spending,
+    unkept,
+)
 from convergence_cluster.reports.markup import EMPTY, Markup, tag, trusted
 from convergence_cluster.reports.plots import charts, outcomes
 from convergence_cluster.reports.records import StudyReport, Visualization
@@ -114,7 +123,7 @@ def _tiles(report: StudyReport, counts: Tally) -> Markup:
 def _alone(report: StudyReport, contrast: Contrast) -> str:
     if contrast.best is None:
         return "no price is known" if contrast.unit == "usd" else "nothing was measured"
-    return "the baseline itself" if is_baseline_best(report) else "no baseline to compare with"
+    return "the baseline itself" if is_baseline_best(report) else no_baseline(report)
 
 
 def _tile(head: str, figure: str, words: str, *, kind: str | None = None) -> Markup:
@@ -129,7 +138,7 @@ def _change(report: StudyReport) -> Markup:
     if is_baseline_best(report):
         return _tile(title, "none", "the baseline itself is the best found")
     if answer.baseline is None or answer.change is None:
-        return _tile(title, UNKNOWN, "no baseline to compare with")
+        return _tile(title, UNKNOWN, no_baseline(report))
     change, usual = answer.change, answer.baseline.score.mean
     words = f"{signed(change.low, decimals=3)} to {signed(change.high, decimals=3)}, from {score(usual)}"
     words += "" if answer.baseline.is_feasible else "; the baseline breaks a constraint"

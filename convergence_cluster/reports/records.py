@@ -63,6 +63,8 @@ class Spend:
     """None: no call had a known price."""
     n_calls: int = 0
     seconds: float = 0.0
+    n_retries: int = 0
+    """The part of `n_calls` that tried again what had failed in passing."""
     n_unpriced_calls: int = 0
     unknown_usd: float = 0.0
     """The part of `usd` booked at the reserved maximum, because a crash hid the outcome."""

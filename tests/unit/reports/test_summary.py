@@ -48,6 +48,23 @@ def test_spending_stands_beside_its_caps() -> None:
     assert line(report, "Spent") == "$0.42 of $5.00, 312 calls of 2,000, 1 min 12 s"
 
 
+def test_calls_of_the_budget_that_were_retries_are_told() -> None:
+    report = replace(make_report(), spend=Spend(usd=0.42, n_calls=312, n_retries=1012), caps=Caps(calls=2000))
+
+    assert line(report, "Spent") == "$0.42, 312 calls of 2,000 (1,012 of them retries), 0 s"
+
+
+def test_a_baseline_that_only_failed_is_not_called_missing() -> None:
+    report = make_report()
+    alone = replace(report.recommendation, baseline=None, change=None)
+    never = replace(report, calls=tuple(call for call in report.calls if call.outcome.call.arm != 0))
+
+    assert line(replace(report, recommendation=alone), "Score").endswith(
+        "no call of the baseline has a score to compare with"
+    )
+    assert line(replace(never, recommendation=alone), "Score").endswith("; no baseline to compare with")
+
+
 def test_money_that_a_crash_hid_and_calls_without_a_price_are_told() -> None:
     spend = Spend(usd=0.42, n_calls=312, seconds=72.0, n_unpriced_calls=3, unknown_usd=0.02)
 
