@@ -46,6 +46,8 @@ _HIGHER: Final = {"efficiency", "score", "quality", "accuracy", "savings"}
 _BY_EXPECTED: Final = {"length", "numeric", "exact", "contains"}
 _INFERRED: Final = {"quality", "accuracy"}
 _PATH: Final = ("evaluation", "metrics")
+_PERCENT: Final = 100
+"""A bound up to here that no share can reach was probably meant in percent."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,11 +149,22 @@ def _watched(name: str) -> Metric:
 
 
 def _constraint_problems(evaluation: EvaluationSection, metrics: Mapping[str, Metric]) -> list[Problem]:
-    return [
-        Problem(path=("evaluation", "constraints", name), message=f"no such metric{suggestion(name, metrics)}")
-        for name in evaluation.constraints
-        if name not in metrics and ALIASES.get(name) not in metrics
-    ]
+    problems = []
+    for name, bound in evaluation.constraints.items():
+        path = ("evaluation", "constraints", name)
+        metric = metrics.get(name) or metrics.get(ALIASES.get(name, name))
+        if metric is None:
+            problems.append(Problem(path=path, message=f"no such metric{suggestion(name, metrics)}"))
+            continue
+        is_share = metric.function != "measured" or metric.name == "success_rate"
+        if bound.min is not None and bound.min > 1 and is_share:
+            hint = f", as in {bound.min / 100:g}" if bound.min <= _PERCENT else ""
+            message = f"{bound.min:g}: {name} is a share; expected 0 to 1{hint}"
+            problems.append(Problem(path=(*path, "min"), message=message))
+        if bound.max is not None and bound.max < 0:
+            message = f"{bound.max:g}: {name} is never below 0; expected a number of at least 0"
+            problems.append(Problem(path=(*path, "max"), message=message))
+    return problems
 
 
 def _direction(name: str, given: MetricSection) -> Direction:

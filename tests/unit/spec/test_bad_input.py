@@ -367,6 +367,16 @@ def message_of(load: Loads, text: str) -> str:
         ),
         (
             "optimization:",
+            "  constraints: {accuracy: {min: 90}}\noptimization:",
+            "13: evaluation.constraints.accuracy.min: 90: accuracy is a share; expected 0 to 1, as in 0.9",
+        ),
+        (
+            "optimization:",
+            "  constraints: {latency: {max: -5}}\noptimization:",
+            "13: evaluation.constraints.latency.max: -5: latency is never below 0; expected a number of at least 0",
+        ),
+        (
+            "optimization:",
             "  constraints: {accuracy: {min: 1, max: 0}}\noptimization:",
             "13: evaluation.constraints.accuracy.min: min 1 is above max 0",
         ),
