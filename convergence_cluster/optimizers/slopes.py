@@ -16,6 +16,8 @@ SIGNIFICANT = 3.0
 NEGLIGIBLE = 0.2
 """Slopes that explain less than this part of the noise are not worth their own error."""
 MAX_VARIANCE = 1.0
+_MOST = 3.0
+"""Standard deviations of the slopes that one may have: where beliefs hardly differ, an odd score would make it wild."""
 _MIN_FREEDOM = 4
 
 
@@ -57,7 +59,8 @@ class CaseSlopes:
             return
         ratio = max(error, 1e-9) / variance
         kept = sxx / (sxx + ratio)
-        self.values = sxy / (sxx + ratio)
+        most = _MOST * variance**0.5
+        self.values = np.clip(sxy / (sxx + ratio), -most, most)
         self.values -= self._weights @ self.values
         self._variance, self._known, self._unseen = variance, float(kept.sum()), 1.0 - n_able / n
         self.variances = variance * (1.0 - kept)

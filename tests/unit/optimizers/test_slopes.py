@@ -94,3 +94,16 @@ def test_one_case_says_nothing_of_slopes() -> None:
     slopes.fit(np.zeros(8, dtype=np.int64), np.arange(8.0), np.arange(8.0), 8)
 
     assert not slopes.values.any()
+
+
+def test_a_case_on_which_one_of_two_nearly_equal_arms_failed_has_no_wild_slope() -> None:
+    centres = 0.95 + 1e-3 * np.linspace(-1.0, 1.0, N_ARMS)
+    arm, case = np.indices((N_ARMS, 10)).reshape(2, -1)
+    arm, case = np.append(arm, [0, N_ARMS - 1]), np.append(case, [10, 10])
+    scores = np.ones(len(arm))
+    scores[-2] = 0.0
+    slopes = CaseSlopes(np.ones(N_CASES))
+
+    slopes.fit(case, scores - centres[arm], centres[arm], N_ARMS)
+
+    assert 1.0 < abs(slopes.values).max() < 4.0
