@@ -83,16 +83,23 @@ class Noise:
 
         A mean near 0 or 1 is believed only as far as so many calls can tell.
         """
-        edge = np.minimum(0.5 / (counts + 2.0), MAX_EDGE)
-        inside = np.clip(means, edge, 1.0 - edge)
-        coin = inside * (1.0 - inside)
+        coin = _coin(counts, means)
         coin = np.maximum(coin - spreads, _LEAST_COIN * coin)
         return np.maximum(np.minimum(self.flat + self.curved * coin, self.most * coin), 1e-9)
 
     def variances(self, counts: Floats, squares: Floats, means: Floats, spreads: Floats | float = 0.0) -> Floats:
         """Return each arm's shrunk variance from its cells' sum of squared deviations and its believed mean."""
-        free = np.maximum(counts - 1.0, 0.0)
-        return (self.shrinkage * self.expected(counts, means, spreads) + squares) / (self.shrinkage + free)
+        free, trust = np.maximum(counts - 1.0, 0.0), self._trust(_coin(counts, means))
+        expected = self.expected(counts, means, spreads)
+        return (self.shrinkage * expected + trust * squares) / (self.shrinkage + trust * free)
+
+    def _trust(self, coin: Floats) -> Floats:
+        """Return what a degree of freedom of an arm's own scatter says of its variance, as a part of a normal's.
+
+        A coin that nearly always falls on one side mostly shows no scatter at all, and that proves none: the variance
+        of its sample variance is 1 / (f (1 - f)) - 4 times the squared variance over the calls, a normal's is 2 times.
+        """
+        return np.asarray(1.0 / (1.0 + 0.5 * self.most * np.maximum(1.0 / coin - 6.0, 0.0)))
 
     def bound(self, between: float, coins: float) -> None:
         """Take in the sum of y (1 - y) over all calls, and that of f (1 - f) for their arms' believed means f.
@@ -106,16 +113,16 @@ class Noise:
     def fit(self, counts: Floats, squares: Floats, means: Floats) -> None:
         """Fit both terms by weighted least squares, and how far arms' variances differ beyond chance."""
         free = np.maximum(counts - 1.0, 0.0)
-        edge = np.minimum(0.5 / (counts + 2.0), MAX_EDGE)
-        inside = np.clip(means, edge, 1.0 - edge)
-        x = np.append(inside * (1.0 - inside), 0.25)
+        coin = _coin(counts, means)
+        x = np.append(coin, 0.25)
         y = np.append(squares / np.maximum(free, 1.0), 0.25)
         self.flat, self.curved = _line(x, y, np.append(free, _PRIOR_FREEDOM))
         known = free >= MIN_FREEDOM
         if known.sum() < MIN_ARMS:
             return
         ratio = squares[known] / free[known] / self.expected(counts[known], means[known])
-        excess = float((free[known] * (ratio - 1.0) ** 2 - 2.0).sum() / free[known].sum())
+        said = free[known] * self._trust(coin[known])
+        excess = float((said * (ratio - 1.0) ** 2 - 2.0).sum() / said.sum())
         self.shrinkage = min(max(2.0 / max(excess, 1e-9), MIN_SHRINKAGE), MAX_SHRINKAGE)
 
 
@@ -200,6 +207,13 @@ class CaseEffects:
         whole = float(shares.sum())
         of_seen = (1.0 - whole) ** 2 * float((shares**2).sum()) / max(whole, 1e-12) ** 2
         return of_seen + float((self._weights[~is_seen] ** 2).sum())
+
+
+def _coin(counts: Floats, means: Floats) -> Floats:
+    """Return the variance of coins of these means, none nearer to 0 or 1 than so many calls can tell."""
+    edge = np.minimum(0.5 / (counts + 2.0), MAX_EDGE)
+    inside = np.clip(means, edge, 1.0 - edge)
+    return np.asarray(inside * (1.0 - inside))
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[float, float]:

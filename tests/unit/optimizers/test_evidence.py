@@ -210,3 +210,21 @@ def test_repeats_change_the_scatter_as_a_fit_anew_does() -> None:
         return np.asarray((sums[Sum.RR] - sums[Sum.R] ** 2 / np.maximum(sums[Sum.CELLS], 1.0))[:12])
 
     assert scatter(kept) == pytest.approx(scatter(evidence._sums), rel=0.2)
+
+
+@pytest.mark.parametrize("side", [0.0, 1.0])
+def test_an_arm_that_never_changed_sides_is_known_no_better_than_so_many_coins_can_tell(side: float) -> None:
+    rng = np.random.default_rng(0)
+    evidence = Evidence(np.ones(1000), can_repeat=False)
+    rare = np.append(np.exp(rng.normal(-4.0, 1.0, 40)), 0.0)
+    for arm, share in enumerate(rare):
+        evidence.add_arm()
+        for case in rng.permutation(1000)[: 100 if share == 0.0 else 40]:
+            evidence.add(arm, int(case), abs(side - float(rng.random() < share)))
+    for _ in range(5):
+        evidence.adjust(evidence.means())
+
+    error = float(evidence.errors(evidence.means())[-1])
+
+    beta = 0.5 * 100.5 / (101.0**2 * 102.0)  # of a coin that fell 100 times on one side, with half a call for each side
+    assert 0.5 * beta < error < 2.0 * beta
