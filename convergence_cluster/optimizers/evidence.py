@@ -131,7 +131,8 @@ class Evidence:
         centre, own, weight = centres[arm], self.means(), self.weights[case]
         if self._with_effects:
             self.slopes.fit(case, mean - centre, centre, self.n_arms)
-            self.effects.fit(case, mean - centre - self.slopes.offset(case, centre), self.n_arms)
+            alike = 0.0 if kin is None else kin.alike(arm, case)
+            self.effects.fit(case, mean - centre - self.slopes.offset(case, centre), self.n_arms, alike)
         spread = self.effects.variances[case] + self.slopes.spread(case, centre)
         rest, doubt = mean - self._offset(case, centre), np.zeros(n)
         if kin is not None:

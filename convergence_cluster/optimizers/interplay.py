@@ -84,6 +84,10 @@ class Kin:
         """Return what of each cell's residual the arm's kin explain, and how uncertain it is; see `Interplay.fit`."""
         return self.interplay.fit(self.features, cells)
 
+    def alike(self, arm: Ints, case: Ints) -> Floats | float:
+        """Return the variance of each case's mean over its cells that arms have in common; see `Interplay.alike`."""
+        return self.interplay.alike(self.features, arm, case)
+
     def shared(self) -> Floats:
         """Return the variance of each arm's mean that its kin share; see `Interplay.variance`."""
         return self.interplay.variance(self.features)
@@ -148,6 +152,20 @@ class Interplay:
         doubt = max(float(x**2 @ self._doubts[case]) - self._usual_doubt, 0.0) + own
         most = _MOST * own**0.5
         return Explained(min(max(float(x @ (self._values[case] - self._mean)), -most), most), doubt)
+
+    def alike(self, features: Floats, arm: Ints, case: Ints) -> Floats | float:
+        """Return the variance that kinship leaves in the mean of each case's cells, 0 where there is none.
+
+        Eight arms that are one another's kin say of a case what one says. Shape (n_cases,).
+        """
+        if len(self._columns) == 0:
+            return 0.0
+        order = np.argsort(case, kind="stable")
+        cases, starts, counts = np.unique(case[order], return_index=True, return_counts=True)
+        sums = np.add.reduceat(features[:, self._columns][arm[order]], starts, axis=0)
+        found = np.zeros(len(self._weights))
+        found[cases] = (sums / counts[:, None]) ** 2 @ self._variances
+        return found
 
     def variance(self, features: Floats) -> Floats:
         """Return the variance of arms' means that their kin all share for having seen only so many cases.

@@ -149,11 +149,12 @@ class CaseEffects:
         self.variances = np.zeros(n_cases)
         """How uncertain each effect is."""
 
-    def fit(self, cases: NDArray[np.int64], rests: Floats, n_arms: int) -> None:
+    def fit(self, cases: NDArray[np.int64], rests: Floats, n_arms: int, alike: Floats | float = 0.0) -> None:
         """Fit to the cells' deviations from what their arms are believed to score; no effect unless it is significant.
 
         Beliefs, not the arms' own means: those of arms that were called on for their luck on the first cases would make
-        the first cases look easy. The strength is that of a one-way analysis of variance.
+        the first cases look easy. The strength is that of a one-way analysis of variance. `alike`: the variance of each
+        case's mean that its arms have in common for being alike, shape (n_cases,); they say less of the case.
         """
         n_cases = len(self.values)
         expected = self._seen_again(cases, rests)
@@ -168,16 +169,17 @@ class CaseEffects:
         between = float((sums[counts > 0] ** 2 / counts[counts > 0]).sum())
         error = max(float(((rests - rests.mean()) ** 2).sum()) - between, 0.0) / free
         spread = (len(rests) - float((counts**2).sum()) / len(rests)) / (seen - 1)
-        self.variance = max((between / (seen - 1) - error) / max(spread, 1e-9), 0.0)
-        self._possible = max(self.variance, error * (2.0 / (seen - 1)) ** 0.5 / max(spread, 1e-9))
-        chance = error * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
+        nothing = error + float((counts * (1.0 - counts / len(rests))) @ np.broadcast_to(alike, n_cases)) / (seen - 1)
+        self.variance = max((between / (seen - 1) - nothing) / max(spread, 1e-9), 0.0)
+        self._possible = max(self.variance, nothing * (2.0 / (seen - 1)) ** 0.5 / max(spread, 1e-9))
+        chance = nothing * (1.0 + SIGNIFICANT * (2.0 / (seen - 1)) ** 0.5)
         if between / (seen - 1) <= chance or self.variance < NEGLIGIBLE * error:
             self.variance = 0.0
             self.values, self.variances = self._centred(expected), np.zeros(n_cases)
             return
-        ratio = max(error, 1e-9) / self.variance
-        kept = counts / (counts + ratio)
-        self.values = sums / (counts + ratio)
+        of_mean = alike + max(error, 1e-9) / np.maximum(counts, 1.0)
+        kept = (counts > 0) * self.variance / (self.variance + of_mean)
+        self.values = kept * sums / np.maximum(counts, 1.0)
         self.values -= (counts > 0) * float(kept @ self.values) / float(kept.sum())
         self.values = self._centred(self.values + expected)
         self.variances = self.variance * (1.0 - kept)

@@ -269,3 +269,32 @@ def test_the_doubt_of_what_kin_say_is_in_an_arms_error() -> None:
 
 def _with_group() -> Interplay:
     return Interplay([GROUP], np.ones(N_CASES))
+
+
+def test_what_one_model_did_where_no_other_was_called_is_not_taken_for_what_the_cases_are() -> None:
+    interplay = Interplay([GROUP], np.ones(N_CASES))
+    counts = [N_CASES if level == 0 else 10 for level in LEVEL]
+
+    evidence = _evidence(_scores(0.3), counts, interplay)
+    for _ in range(10):
+        evidence.adjust(
+            np.full(N_ARMS, 0.5), Kin(interplay=interplay, features=FEATURES, doubts=np.full(N_ARMS, DOUBT))
+        )
+
+    assert interplay.usual > 0.0
+    assert evidence.effects.variance < 0.3 * 0.3**2
+    assert abs(evidence.means() - 0.5).max() < 4 * evidence.errors(np.full(N_ARMS, 0.5)).max() ** 0.5
+
+
+def test_only_kin_leave_anything_in_the_mean_of_a_case() -> None:
+    interplay = Interplay([GROUP], np.ones(N_CASES))
+    cells = _cells(_scores(0.3), [20] * N_ARMS)
+    interplay.fit(FEATURES, cells)
+    one_model, all_models = LEVEL[cells.arm] == 0, cells.case < 10
+
+    alike = interplay.alike(FEATURES, cells.arm[one_model | all_models], cells.case[one_model | all_models])
+
+    assert isinstance(alike, np.ndarray)
+    assert alike[10:20] == pytest.approx(interplay.usual)
+    assert alike[:10] == pytest.approx(interplay.usual / 4)
+    assert (alike[20:] == 0.0).all()
