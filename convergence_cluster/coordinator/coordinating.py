@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from convergence_cluster.coordinator.accounts import Accounts, is_finished
+from convergence_cluster.coordinator.fruitless import Fruitless
 from convergence_cluster.coordinator.line import Line
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import Order, block_keys
@@ -75,6 +76,7 @@ class Coordinator:
         self._clock = clock
         self._target = order.window(parallelism)
         self._on_absorbed = on_absorbed
+        self._fruitless = Fruitless(parallelism)
         self._outage = Outage(parallelism)
         """What it holds back is still among the calls on the wire."""
         self.stop_reason: StopReason | None = None
@@ -276,21 +278,20 @@ class Coordinator:
 
     def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
         """Settle the money of what arrived and write it all down in one transaction."""
-        finished: list[CallOutcome] = []
+        finished = [outcome for outcome in arrived if is_finished(outcome)]
         entries: list[LedgerEntry] = []
         for outcome in arrived:
             entries += self._treasury.settle(self._line.arrived(outcome.call.key), outcome)
-            if is_finished(outcome):
-                finished.append(outcome)
             if outcome.halts:
                 self.last_error = outcome.error
                 self.stop(StopReason.PROVIDER)
         if entries or events:
             self._journal.append(events=events, outcomes=finished, ledger=entries)
         self.accounts.book(entries)
-        for outcome in finished:
-            self.outcomes[outcome.call.key] = outcome
+        self.outcomes.update((outcome.call.key, outcome) for outcome in finished)
         self.on_booked(finished)
+        if self._fruitless.note(finished, among=self.outcomes.values()) and not self.is_stopping:
+            self.stop(StopReason.NO_FEASIBLE)
 
 
 def _asked(block: Block, calls: Sequence[Call]) -> Asked:

@@ -501,3 +501,15 @@ def test_a_crash_in_a_sitting_that_only_made_calls_again_hides_them() -> None:
 
 def _extra_blocks(n: int) -> list[Block]:
     return [Block(arm=ArmId(0), configuration={"x": 0}, cases=(100 + index,), operator=HOLDOUT) for index in range(n)]
+
+
+def test_a_study_none_of_whose_answers_can_be_scored_ends_before_its_budget() -> None:
+    def outcome(call: Call) -> CallOutcome:
+        return CallOutcome(call=call, kind=OutcomeKind.FAILED, n_attempts=1, error="KeyError: 'text'", latency_s=0.1)
+
+    bench = Bench(outcome=outcome, n_arms=300, budget=_budget(calls=1000))
+
+    reason = bench.run()
+
+    assert reason is StopReason.NO_FEASIBLE
+    assert 40 <= len(bench.journal.outcomes) < 60
