@@ -19,6 +19,7 @@ PARKED_AFTER_S = 120.0
 """A provider that asks for a longer wait will not be waited for."""
 DAY_CHECKED_AFTER_S = 3600.0
 """When a spent quota of the day is worth another look, where the provider names no time; some windows slide."""
+_TWO_HOURS_S = 7200.0
 _STOPPING = frozenset({401, 402, 403})
 _PASSING = frozenset({408, 409, 425, 429})
 _GATEWAY_TIMEOUTS = frozenset({504, 524})
@@ -109,7 +110,8 @@ def status_in(body: Json) -> int | None:
 
 def _passing(status: int, said: str, wait_s: float | None) -> TransientError:
     if wait_s is not None and wait_s > PARKED_AFTER_S:
-        return TransientError(said, retry_after_s=wait_s, kind="parked")
+        long = f"{wait_s / 60:.0f} min" if wait_s < _TWO_HOURS_S else f"{wait_s / 3600:.0f} h"
+        return TransientError(f"{said}; try again in {long}", retry_after_s=wait_s, kind="parked")
     kind = "unknown" if status in _GATEWAY_TIMEOUTS else "error"
     is_outage = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return TransientError(said, retry_after_s=wait_s, kind=kind, is_outage=is_outage)

@@ -123,3 +123,18 @@ def test_a_long_message_is_cut() -> None:
 
     assert type(caught) is PermanentError
     assert len(str(caught)) < 400
+
+
+@pytest.mark.parametrize(("wait_s", "words"), [("600", "in 10 min"), ("7199", "in 120 min"), ("86400", "in 24 h")])
+def test_a_refusal_that_is_too_long_to_wait_for_says_when_to_try_again(wait_s: str, words: str) -> None:
+    found = fault(
+        status=429,
+        headers={"retry-after": wait_s},
+        body={"error": "quota"},
+        text="",
+        where="POST x",
+        configuration={},
+        now_s=0.0,
+    )
+
+    assert str(found) == f"POST x: HTTP 429: quota; try again {words}"
