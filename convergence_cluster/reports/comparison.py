@@ -179,7 +179,7 @@ def _value(row: Difference, value: Interval | None) -> str:
 
 
 def _words(value: Json) -> str:
-    return excerpt(printable(value_text(value)), 60)
+    return "does not apply" if value is None else excerpt(printable(value_text(value)), 60)
 
 
 def _numbers(interval: Interval | None) -> Json:

@@ -49,6 +49,7 @@ def test_only_parameters_that_differ_are_listed() -> None:
     found = compare(make_report(), reconfigured(make_report(), {"temperature": 0.5, "new": 1}))
 
     assert found.parameters == (("temperature", 0.3, 0.5), ("new", None, 1))
+    assert "new: A does not apply   B 1" in comparison_lines(found)
 
 
 def test_equal_answers_are_called_equal() -> None:
