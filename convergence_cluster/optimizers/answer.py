@@ -115,12 +115,12 @@ def answer(
     def estimate(arm: int) -> ArmEstimate:
         return _estimate(belief, arm, best, float(odds.p_best[arm]), is_feasible=bool(broken[arm] <= 0))
 
-    tied = _tied(belief, best, broken)
+    tied = [estimate(arm) for arm in _tied(belief, best, broken)]
     return Recommendation(
         best=estimate(best),
         baseline=estimate(0) if has_baseline and belief.n_cases[0] > 0 else None,
         change=change,
-        tied=tuple(estimate(arm) for arm in tied),
+        tied=tuple(sorted(tied, key=lambda arm: -arm.score.mean)),
         front=tuple(estimate(arm) for arm in _front(belief, broken)),
         p_within=odds.p_within,
         gain_per_100_calls=expected_gain(belief, best, 100, rng),

@@ -50,6 +50,8 @@ class Arms:
     configurations: list[Configuration] = field(default_factory=list)
     states: list[ArmState] = field(default_factory=list)
     births: list[Birth] = field(default_factory=list)
+    out: list[int] = field(default_factory=list)
+    """The arms that cannot run."""
     _waiting: list[int] = field(default_factory=list)
     _features: Floats = field(default_factory=lambda: np.zeros((64, 1)))
     _rows: Floats = field(default_factory=lambda: np.zeros((64, 1)))
@@ -129,6 +131,8 @@ class Arms:
     def retire(self, arm: int, state: ArmState) -> None:
         """Take an arm out of the race."""
         self._alive[arm] = state is ArmState.ALIVE
+        if state is ArmState.OUT and self.states[arm] is not state:
+            self.out.append(arm)
         self.states[arm] = state
 
     def learn(self, arm: int, deviations: Deviations, evidence: Evidence) -> None:

@@ -73,8 +73,15 @@ class Belief:
     def reported(self, arm: int, best: int) -> tuple[float, float]:
         """Return mean and variance of an arm as they are reported beside the best one.
 
-        An arm that comes within a standard deviation of the best has its usual disappointment taken off.
+        An arm that comes within a standard deviation of the best has its usual disappointment taken off. None that is
+        believed to be lower than the best is reported above it for having less taken off.
         """
+        mean, variance = self._shifted(arm, best)
+        if self.means[arm] <= self.means[best]:
+            mean = min(mean, self._shifted(best, best)[0])
+        return mean, variance
+
+    def _shifted(self, arm: int, best: int) -> tuple[float, float]:
         mean, variance = float(self.means[arm]), float(self.variances[arm])
         if mean < float(self.means[best]) - float(self.variances[best]) ** 0.5:
             return mean, variance

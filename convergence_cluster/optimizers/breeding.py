@@ -71,6 +71,10 @@ class BredCandidates:
         for_front = is_bred and tradeoffs is not None and tradeoffs.is_known
         rows, operators = self._bred(parents, rng, with_children=for_score or for_front)
         features = self._design.features(rows)
+        may_run = model.feasibility.drawn(features, rng)
+        if may_run.any() and not may_run.all():
+            rows, features = rows[may_run], features[may_run]
+            operators = [operator for operator, is_kept in zip(operators, may_run, strict=True) if is_kept]
         everything = np.arange(len(rows))
         n_scored = len(rows) if for_score else operators.count("random")
         kept = everything

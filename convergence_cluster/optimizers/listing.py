@@ -33,7 +33,7 @@ class ListedCandidates:
         self.features = design.features(rows)
         self._index = {canonical_json(configuration): k for k, configuration in enumerate(configurations)}
         self._is_taken = np.zeros(len(configurations), dtype=bool)
-        self._n_left = len(configurations)
+        self._may_run = np.ones(len(configurations), dtype=bool)
         self._short = np.zeros(0, dtype=np.int64)
         self.prior, self.metrics = NOTHING, NO_METRICS
 
@@ -42,7 +42,8 @@ class ListedCandidates:
     ) -> None:
         """Choose the shortlist anew; the parents do not matter."""
         del parents
-        left = np.flatnonzero(~self._is_taken)
+        self._may_run = model.feasibility.drawn(self.features, rng)
+        left = self._left()
         if len(left) > SHORTLIST:
             left = left[promising(model, tradeoffs, self.features[left], self._rows[left], rng, n=SHORTLIST)]
         self._short = left
@@ -54,16 +55,16 @@ class ListedCandidates:
         return self._take(int(self._short[place]), "pool")
 
     def n_left(self) -> int:
-        """Return how many configurations are not opened."""
-        return self._n_left
+        """Return how many configurations are not opened and may run."""
+        return len(self._left())
 
     def rest(self, model: Model) -> Unlooked:
         """Return what is expected of the odd ones among those not opened."""
-        return model.deviations.elsewhere(self._n_left)
+        return model.deviations.elsewhere(self.n_left())
 
     def take_any(self, rng: np.random.Generator) -> Proposal:
         """Remove any one of them."""
-        return replace(self._take(int(rng.choice(np.flatnonzero(~self._is_taken))), "pool"), is_guess=True)
+        return replace(self._take(int(rng.choice(self._left())), "pool"), is_guess=True)
 
     def claim(self, configuration: Configuration) -> Proposal | None:
         """Return the proposal of a configuration from elsewhere, or None if it is not listed or taken already."""
@@ -78,9 +79,11 @@ class ListedCandidates:
         """Return the operator policy's context; no operator is at work here."""
         return policy_context(0, 0.0)
 
+    def _left(self) -> NDArray[np.int64]:
+        return np.flatnonzero(~self._is_taken & self._may_run)
+
     def _take(self, k: int, operator: str) -> Proposal:
         self._is_taken[k] = True
-        self._n_left -= 1
         keep = self._short != k
         self._short, self.prior, self.metrics = self._short[keep], self.prior.only(keep), self.metrics.only(keep)
         return Proposal(

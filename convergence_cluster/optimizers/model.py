@@ -12,6 +12,7 @@ from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.design import Design
 from convergence_cluster.optimizers.deviations import Deviations
 from convergence_cluster.optimizers.evidence import Evidence
+from convergence_cluster.optimizers.feasibility import Feasibility
 from convergence_cluster.optimizers.genome import Codec, Rows
 from convergence_cluster.optimizers.inheritance import Inheritance
 from convergence_cluster.optimizers.interplay import Interplay, Kin
@@ -39,6 +40,7 @@ class Model:
         self.surrogate = Surrogate(design.widths, design.shares())
         self.interplay = self._new_interplay()
         self.scatter = Scatter(codec)
+        self.feasibility = Feasibility(design)
         self.inheritance = Inheritance(codec, known, len(weights))
         self.deviations = Deviations(self.surrogate.deviation, self.inheritance)
 

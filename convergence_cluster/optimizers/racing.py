@@ -207,7 +207,8 @@ class RacingSearch:
 
     def _open(self, proposal: Proposal) -> Block:
         arm, expected = self._enter(proposal)
-        size = self._choosing.first_size(arm, expected, is_guess=proposal.is_guess)
+        may_fail = not self._model.feasibility.surely(proposal.features[None])[0]
+        size = self._choosing.first_size(arm, expected, is_guess=proposal.is_guess or may_fail)
         place = int(self._rng.integers(min(N_SPREAD, self._problem.n_cases))) if size == 1 else 0
         return self._block(arm, size, place)
 
@@ -227,13 +228,8 @@ class RacingSearch:
         if "racing" in self._ablated:
             size, place = self._problem.n_cases, 0
         cases, repeat = self._schedule.take(arm, size, place)
-        return Block(
-            arm=ArmId(arm),
-            configuration=self._arms.configurations[arm],
-            cases=cases,
-            repeat=repeat,
-            operator=self._arms.births[arm].operator,
-        )
+        configuration, operator = self._arms.configurations[arm], self._arms.births[arm].operator
+        return Block(arm=ArmId(arm), configuration=configuration, cases=cases, repeat=repeat, operator=operator)
 
     def _block_size(self, arm: int) -> int:
         return min(max(math.ceil(GROWTH * int(self._schedule.n_told[arm])), 1), MAX_BLOCK)
@@ -247,6 +243,8 @@ class RacingSearch:
             self._candidates.redesign()
         evidence.adjust(arms.means, self._model.kin(arms))
         self._model.fit(arms, evidence, self._candidates.features)
+        for arm in self._model.feasibility.learn(arms, evidence.counts, self._schedule.n_failed):
+            arms.retire(int(arm), ArmState.OUT)
         if not (evidence.counts > 0).any():
             self._candidates.refresh(self._model, arms.rows[:0], self._rng)
             return

@@ -42,9 +42,11 @@ class Unopened:
         if self._features is None:
             self._features = self._design.features(self._rows)
         left = np.array([key not in self._opened for key in self._keys], dtype=bool)
+        each = max(self._count - len(self._opened), 0.0) / max(int(left.sum()), 1)
+        left &= model.feasibility.likely(self._features)
         parts = model.parts(model.expected(self._features[left], self._rows[left]))
         parts.shares[2] = 0.0
-        return Sampled(each=max(self._count - len(self._opened), 0.0) / max(int(left.sum()), 1), sample=parts)
+        return Sampled(each=each, sample=parts)
 
     def _cells(self, rows: Rows) -> list[bytes]:
         cells = np.where(self._is_real, np.floor(np.minimum(rows, 1.0 - 1e-9) * PER_RANGE), rows)

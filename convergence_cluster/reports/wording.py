@@ -19,7 +19,7 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#~!$&])")
 STOP_REASONS = {
     StopReason.CERTAIN: "sure enough of the answer",
     StopReason.PATIENCE: "no improvement for as long as the study's patience",
-    StopReason.EXHAUSTED: "every configuration was tried on every case, or beaten",
+    StopReason.EXHAUSTED: "every configuration that can run was tried on every case, or beaten",
     StopReason.BUDGET_USD: "the money cap was reached",
     StopReason.BUDGET_CALLS: "the call cap was reached",
     StopReason.BUDGET_TIME: "the time cap was reached",

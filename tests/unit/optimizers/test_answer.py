@@ -202,3 +202,16 @@ def test_what_leading_arms_usually_disappoint_by_is_taken_off_their_report_and_n
     assert [score.mean for score in scores] == pytest.approx([0.58, 0.56, 0.52])
     assert scores[0].high - scores[0].mean == pytest.approx(1.6449 * 0.022, rel=1e-4)
     assert scores[2].high - scores[2].mean == pytest.approx(1.6449 * 0.05, rel=1e-4)
+
+
+def test_no_tied_arm_is_reported_above_the_answer_and_the_highest_comes_first() -> None:
+    plain = _belief([0.60, 0.579, 0.575, 0.595], [0.03, 0.01, 0.02, 0.02])
+    belief = replace(plain, shifts=np.array([-1.0, -1.0, 0.0, -1.0]))
+
+    result = _answered(belief)
+
+    assert result.best is not None
+    assert result.best.score.mean == pytest.approx(0.57)
+    scores = [arm.score.mean for arm in result.tied]
+    assert scores == pytest.approx([0.57, 0.57, 0.569])
+    assert scores == sorted(scores, reverse=True)
