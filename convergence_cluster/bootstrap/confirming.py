@@ -15,6 +15,7 @@ from convergence_cluster.reports.records import Holdout
 from convergence_cluster.reports.wording import STOP_REASONS
 from convergence_cluster.spec.loading import LoadedStudy
 
+_BASELINE = ArmId(0)
 _S_PER_MINUTE = 60.0
 _MARGIN = 1.25
 
@@ -34,12 +35,17 @@ def confirm(assembly: Assembly, study: LoadedStudy) -> Rounds:
 
 
 def set_aside(assembly: Assembly, study: LoadedStudy, *, bound: CostBound, clock: Clock) -> None:
-    """Keep the search from spending what the final comparison will take, but never more than half of a cap."""
-    n_calls = 2 * len(study.holdout)
+    """Keep the search from spending what the final comparison will take, but never more than half of a cap.
+
+    Whatever the answer will be, every case may be missing of it; of the baseline those that no earlier sitting called.
+    """
     cases = range(len(study.cases), len(study.cases) + len(study.holdout))
+    made = assembly.coordinator.outcomes
+    missing = [*cases, *(case for case in cases if study.baseline is not None and (_BASELINE, case, 0) not in made)]
+    n_calls = len(missing)
     dearest = [
         study.n_draws * max(bound.usd(each, case) for each in bound.representatives()) + bound.scoring_usd(case)
-        for case in cases
+        for case in missing
     ]
     cap_usd, minutes = study.spec.budget.usd, study.spec.budget.minutes
     most_s = 0.0 if minutes is None else minutes * _S_PER_MINUTE / 2
@@ -47,7 +53,7 @@ def set_aside(assembly: Assembly, study: LoadedStudy, *, bound: CostBound, clock
     takes_s = _duration(assembly.coordinator, clock, n_calls=n_calls + 2 * n_at_once)
     assembly.budget.set_aside(
         calls=min(n_calls * study.n_draws, study.max_calls // 2),
-        usd=0.0 if cap_usd is None else min(2 * sum(dearest), cap_usd / 2),
+        usd=0.0 if cap_usd is None else min(sum(dearest), cap_usd / 2),
         time_s=lambda: min(takes_s(), most_s),
     )
 

@@ -115,6 +115,16 @@ def test_a_holdout_that_there_was_no_room_for_is_said_to_be_missing(folder: Fold
     assert "the cases kept from the search say nothing: the call cap was reached before a call on them" in written
 
 
+def test_a_raised_budget_keeps_no_room_for_a_baseline_that_was_compared_before(folder: Folder, server: Server) -> None:
+    run(folder, with_holdout(server) | {"budget": {"calls": 60}})
+
+    raised = run(folder, with_holdout(server) | {"budget": {"calls": 120}}, "resume")
+
+    answers = {key[1] for key in raised.calls if key[2] >= N_SEARCHED}
+    n_kept = 0 if len(answers) == 3 else 2
+    assert raised.n_attempts == 120 - n_kept
+
+
 def with_holdout(server: Server) -> dict[str, Any]:
     """Return a study with half of its four cases kept from the search."""
     study = predecessor_study(server, parallel_workers=8)
