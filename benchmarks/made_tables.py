@@ -1,7 +1,8 @@
 """Tables of outcomes made up to be unlike the recorded ones: `python -m benchmarks.made_tables --out DIR`.
 
-Nine shapes in the layout that `benchmarks.search` reads: leaderboards of language models, a grid of models, prompts and
-temperatures, and options of programs whose speed is measured, with ties, heavy tails, or next to nothing to find.
+Thirteen shapes in the layout that `benchmarks.search` reads: leaderboards of language models, a grid of models, prompts
+and temperatures, and options of programs whose speed is measured, with ties, heavy tails, or next to nothing to find.
+Four of them are odd: nearly every call succeeds, or fails; few items decide; every configuration has its copies.
 A search whose defaults were chosen on recorded tables is tried on them. They are simulated; nothing was recorded.
 """
 
@@ -107,8 +108,38 @@ def numbers(rng: np.random.Generator) -> Made:
     return _flags(steps), dict.fromkeys(_flags(steps), "ordinal"), _speed(time)
 
 
+def easy(rng: np.random.Generator) -> Made:
+    """Return 15 models with 4 prompts on 1,000 items, nearly all of which any of them solves."""
+    return _variants(1.0 - np.exp(rng.normal(-4.0, 1.0, 60)), rng)
+
+
+def hard(rng: np.random.Generator) -> Made:
+    """Return 15 models with 4 prompts on 1,000 items, hardly any of which any of them solves."""
+    return _variants(np.exp(rng.normal(-4.2, 0.8, 60)), rng)
+
+
+def rare(rng: np.random.Generator) -> Made:
+    """Return 100 settings of three choices on 300 items, of which 15 are hard and the others solved by all."""
+    choices = rng.integers(0, 5, (100, 3))
+    ability = sum(rng.normal(0, 1, 5)[column] for column in choices.T)
+    chance = np.full((100, 300), 0.997)
+    chance[:, rng.choice(300, 15, replace=False)] = _logistic(
+        1.5 * (np.asarray(ability)[:, None] - rng.normal(0, 1, 15))
+    )
+    return _flags(choices), dict.fromkeys(_flags(choices), "categorical"), _coins(chance, rng)
+
+
+def copies(rng: np.random.Generator) -> Made:
+    """Return 12 models on 150 items, each of them eight times under as many names."""
+    chance = _logistic(rng.normal(0, 0.8, (12, 1)) - rng.normal(0, 1.2, 150) + rng.normal(0, 0.8, (12, 150)))
+    model = np.repeat(np.arange(12), 8)
+    columns = {"model": model.astype(str), "copy": np.tile(np.arange(8), 12).astype(str)}
+    return columns, dict.fromkeys(columns, "categorical"), _coins(chance, rng)[model]
+
+
 SHAPES: tuple[Callable[[np.random.Generator], Made], ...] = (
-    leaderboard, solved, grid, prompts, compiler, solver, runtime, converter, numbers,
+    leaderboard, solved, grid, prompts, compiler, solver, runtime, converter, numbers, easy, hard, rare,
+    copies,
 )  # fmt: skip
 
 
@@ -133,6 +164,14 @@ def _write(folder: Path, columns: Mapping[str, NDArray[Any]], params: Mapping[st
     np.savez_compressed(folder / "arrays.npz", score=score.astype(np.float32))
     meta = {"name": folder.name, "kind": "made up", "params": dict(params), "n_items": score.shape[1]}
     (folder / "meta.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+
+
+def _variants(chance: Floats, rng: np.random.Generator) -> Made:
+    """Return four prompts of each model, each with one chance on every one of 1,000 items."""
+    place = np.arange(len(chance))
+    columns = {"model": (place // 4).astype(str), "prompt": (place % 4).astype(str)}
+    score = _coins(np.repeat(np.clip(chance, 0.0, 1.0)[:, None], 1000, axis=1), rng)
+    return columns, dict.fromkeys(columns, "categorical"), score
 
 
 def _logistic(x: Floats) -> Floats:
