@@ -215,3 +215,14 @@ def test_no_tied_arm_is_reported_above_the_answer_and_the_highest_comes_first() 
     scores = [arm.score.mean for arm in result.tied]
     assert scores == pytest.approx([0.57, 0.57, 0.569])
     assert scores == sorted(scores, reverse=True)
+
+
+def test_an_arm_that_hardly_ever_fails_needs_as_many_cases_as_could_show_that_it_does() -> None:
+    perfect = replace(_belief([0.995, 0.9], [0.001, 0.001]), n_cases_in_all=1000)
+    known = replace(perfect, n_cases=np.array([300, 10]))
+    small = replace(perfect, n_cases_in_all=10)
+
+    assert is_hopeless(replace(perfect, n_cases=np.array([299, 10])), 0, 0.01, 0.95)
+    assert not is_hopeless(known, 0, 0.01, 0.95)
+    assert not is_hopeless(small, 0, 0.01, 0.95)
+    assert not is_hopeless(replace(_belief([0.97, 0.9], [0.001, 0.001]), n_cases_in_all=1000), 0, 0.01, 0.95)
