@@ -24,24 +24,23 @@ def documents(
     """
     counts = tally(report)
     texts = {"best_config.json": results.best_config(report, counts)}
-    for form, makers in _makers(visualizations).items():
+    for form, makers in _MAKERS.items():
         if form in formats:
             texts |= {name: make(report, counts) for name, make in makers.items()}
+    drawn = charts(report, counts, visualizations) if visualizations or "html" in formats else ()
+    if "html" in formats:
+        texts["report.html"] = page.report_html(report, counts, drawn)
     if visualizations:
-        for chart in charts(report, counts, visualizations):
-            texts[f"charts/{chart.name}.svg"] = str(svg(chart, is_alone=True))
+        texts |= {f"charts/{chart.name}.svg": str(svg(chart, is_alone=True)) for chart in drawn}
     return {name: content.encode("utf-8", "backslashreplace") for name, content in texts.items()}
 
 
-def _makers(
-    visualizations: Sequence[Visualization] | None,
-) -> Mapping[str, Mapping[str, Callable[[StudyReport, Tally], str]]]:
-    return {
-        "json": {"detailed_results.json": results.detailed_results},
-        "csv": {
-            "detailed_results.csv": lambda report, _: sheets.detailed_results(report),
-            "experiments.csv": sheets.experiments,
-        },
-        "markdown": {"report.md": markdown.report_md},
-        "html": {"report.html": lambda report, counts: page.report_html(report, counts, visualizations)},
-    }
+_MAKERS: Mapping[str, Mapping[str, Callable[[StudyReport, Tally], str]]] = {
+    "json": {"detailed_results.json": results.detailed_results},
+    "csv": {
+        "detailed_results.csv": lambda report, _: sheets.detailed_results(report),
+        "experiments.csv": sheets.experiments,
+    },
+    "markdown": {"report.md": markdown.report_md},
+}
+"""What makes each file of a format from a report and its counts; the page comes with the charts."""

@@ -19,8 +19,8 @@ from convergence_cluster.reports.findings import (
     unkept,
 )
 from convergence_cluster.reports.markup import EMPTY, Markup, tag, trusted
-from convergence_cluster.reports.plots import charts, outcomes
-from convergence_cluster.reports.records import StudyReport, Visualization
+from convergence_cluster.reports.plots import outcomes
+from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.style import PAGE_STYLE, SCRIPT
 from convergence_cluster.reports.tally import COST, LATENCY, Tally
 from convergence_cluster.reports.wording import (
@@ -40,15 +40,15 @@ from convergence_cluster.reports.wording import (
 _LABELS = {COST: "Cost per call", LATENCY: "Latency per call"}
 
 
-def report_html(report: StudyReport, counts: Tally, visualizations: Sequence[Visualization] | None = None) -> str:
-    """Return the page."""
+def report_html(report: StudyReport, counts: Tally, drawn: Sequence[Chart]) -> str:
+    """Return the page with the charts that were drawn for it."""
     body = [
         tag("header", tag("h1", report.name), tag("p", _subtitle(report)), _alarm(report)),
         tag(
             "main",
             _section("answer", "Answer", [_tiles(report, counts), sections.answer_table(report), _facts(report)]),
             _section("metrics", "Metrics", sections.metrics(report, counts)),
-            _section("charts", "Charts", [_figures(_distinct(charts(report, counts, visualizations)))]),
+            _section("charts", "Charts", [_figures(_distinct(drawn))]),
             _section("losses", "Cases where it loses", sections.lost_cases(report, counts)),
             _section("alternatives", "Alternatives", sections.alternatives(report)),
             _section("calls", "Calls", [*_figures_of_calls(counts), *sections.failures(counts)]),

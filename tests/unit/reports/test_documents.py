@@ -251,7 +251,8 @@ def test_five_thousand_arms_are_written_in_seconds_and_the_page_stays_light() ->
     many_s = time.process_time() - began_s - few_s
 
     assert len(many.calls) > 40_000
-    assert many_s < min(15 * few_s, 30)  # on a busy machine; 3 s on an idle one
+    assert many_s < 5
+    assert many_s < 10 * few_s
     assert len(texts["report.html"]) < 5_000_000
     assert "300 of 5,000 configurations are shown" in texts["report.html"].decode()
     assert len(texts["experiments.csv"].splitlines()) >= 5001
