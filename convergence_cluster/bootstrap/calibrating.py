@@ -2,12 +2,10 @@
 
 from convergence_cluster.bootstrap.assembly import Assembly
 from convergence_cluster.coordinator.rounds import Rounds
-from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import CALIBRATION, Block
+from convergence_cluster.domain.search import BASELINE, CALIBRATION, Block
 from convergence_cluster.reports.agreement import agreement
 from convergence_cluster.spec.loading import LoadedStudy
 
-_BASELINE = ArmId(0)
 """Whose name the calls have; no configuration has a part in them."""
 _MARK = 0.5
 
@@ -15,9 +13,9 @@ _MARK = 0.5
 def calibrate(assembly: Assembly, study: LoadedStudy) -> Rounds:
     """Let the judges grade every labelled answer that has no grade yet, as far as the budget goes."""
     blocks = [
-        Block(arm=_BASELINE, configuration=study.baseline, cases=(case,), operator=CALIBRATION)
+        Block(arm=BASELINE, configuration=study.baseline, cases=(case,), operator=CALIBRATION)
         for case in _cases(study)
-        if (_BASELINE, case, 0) not in assembly.coordinator.outcomes
+        if (BASELINE, case, 0) not in assembly.coordinator.outcomes
     ]
     return assembly.coordinator.extra_rounds(blocks)
 
@@ -26,7 +24,7 @@ def agreements(assembly: Assembly, study: LoadedStudy) -> tuple[str, ...]:
     """Return a sentence for each metric with labels."""
     by_metric: dict[str, list[tuple[float | None, float]]] = {}
     for case, labelled in zip(_cases(study), study.labels, strict=True):
-        outcome = assembly.coordinator.outcomes.get((_BASELINE, case, 0))
+        outcome = assembly.coordinator.outcomes.get((BASELINE, case, 0))
         value = None if outcome is None else outcome.metrics.get(labelled.metric)
         by_metric.setdefault(labelled.metric, []).append((value, labelled.label))
     marks = {metric.name: metric.options.get("threshold", _MARK) for metric in study.metrics}

@@ -9,13 +9,12 @@ from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.rounds import POLL_S, Rounds
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import HOLDOUT, Block, Interval, StopReason
+from convergence_cluster.domain.search import BASELINE, HOLDOUT, Block, Interval, StopReason
 from convergence_cluster.reports.intervals import bounded, mean_interval
 from convergence_cluster.reports.records import Holdout
 from convergence_cluster.reports.wording import STOP_REASONS
 from convergence_cluster.spec.loading import LoadedStudy
 
-_BASELINE = ArmId(0)
 _S_PER_MINUTE = 60.0
 _MARGIN = 1.25
 
@@ -41,7 +40,7 @@ def set_aside(assembly: Assembly, study: LoadedStudy, *, bound: CostBound, clock
     """
     cases = range(len(study.cases), len(study.cases) + len(study.holdout))
     made = assembly.coordinator.outcomes
-    missing = [*cases, *(case for case in cases if study.baseline is not None and (_BASELINE, case, 0) not in made)]
+    missing = [*cases, *(case for case in cases if (BASELINE, case, 0) not in made)]
     n_calls = len(missing)
     dearest = [
         study.n_draws * max(bound.usd(each, case) for each in bound.representatives()) + bound.scoring_usd(case)

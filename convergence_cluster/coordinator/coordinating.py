@@ -18,13 +18,11 @@ from convergence_cluster.coordinator.treasury import Treasury
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
-from convergence_cluster.domain.identity import ArmId, Configuration, StudyId
+from convergence_cluster.domain.identity import Configuration, StudyId
 from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, LedgerEntry, Stopped, Told
-from convergence_cluster.domain.search import Block, StopReason
+from convergence_cluster.domain.search import BASELINE, Block, StopReason
 
 log = structlog.get_logger()
-
-_BASELINE = ArmId(0)
 
 
 class Coordinator:
@@ -267,13 +265,13 @@ class Coordinator:
         An interrupted study learns nothing more, so that it goes on exactly where it was.
         """
         is_interrupted = self.is_stopping and self.stop_reason is None
-        if is_interrupted or (not self._observer.is_calibrated and self._order.is_under_way(_BASELINE)):
+        if is_interrupted or (not self._observer.is_calibrated and self._order.is_under_way(BASELINE)):
             return (), ()
         batch = self._order.release()
         if not batch:
             return (), ()
         told = Told(keys=tuple(outcome.call.key for outcome in batch))
-        scales = None if self._observer.is_calibrated else self._observer.fix_scales(batch, baseline=_BASELINE)
+        scales = None if self._observer.is_calibrated else self._observer.fix_scales(batch, baseline=BASELINE)
         return batch, (told,) if scales is None else (Calibrated(scales=scales), told)
 
     def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:

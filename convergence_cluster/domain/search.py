@@ -143,6 +143,8 @@ class Block:
 CALIBRATION = "calibration"
 """The operator of a block that no search asked for: a judge grades an answer that people have graded."""
 
+BASELINE = ArmId(0)
+"""The arm that every study opens first; a search that is asked without a baseline opens any."""
 HOLDOUT = "holdout"
 """The operator of a block that no search asked for: the final comparison on cases that it never sees."""
 

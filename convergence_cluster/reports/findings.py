@@ -1,8 +1,7 @@
 """What a study found, as plain sentences that every document shares. Unescaped: whoever writes them escapes them."""
 
 from convergence_cluster.domain.calls import OutcomeKind
-from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import ArmEstimate, Interval, StopReason
+from convergence_cluster.domain.search import BASELINE, ArmEstimate, Interval, StopReason
 from convergence_cluster.reports.constraints import BROKEN, breach_words
 from convergence_cluster.reports.contrast import verdict
 from convergence_cluster.reports.records import StudyReport
@@ -19,9 +18,6 @@ from convergence_cluster.reports.wording import (
     score_interval,
     usd,
 )
-
-_BASELINE = ArmId(0)
-"""The arm that every study opens first."""
 
 
 def headline(report: StudyReport) -> str:
@@ -65,7 +61,7 @@ def is_baseline_best(report: StudyReport) -> bool:
 
 def no_baseline(report: StudyReport) -> str:
     """Return why there is no baseline beside the answer."""
-    if any(call.outcome.call.arm == _BASELINE for call in report.calls):
+    if any(call.outcome.call.arm == BASELINE for call in report.calls):
         return "no call of the baseline has a score to compare with"
     return "no baseline to compare with"
 
