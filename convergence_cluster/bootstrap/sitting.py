@@ -103,9 +103,9 @@ class StudySitting:
 
     def cancel(self) -> None:
         """Send nothing more; the study is cancelled when its calls under way have finished, unless it ended before."""
-        self._is_cancelled = True
-        if self.coordinator is not None:
+        if self.coordinator is not None and not self._is_cancelled:
             self.coordinator.stop()
+        self._is_cancelled = True
 
     def collect(self, timeout_s: float) -> Sequence[CallOutcome]:
         """Return what finished since the last time, waiting up to `timeout_s` seconds for the first."""

@@ -119,7 +119,8 @@ class Tally:
 
     def adopt(self, cells: Sequence[Cell]) -> None:
         """Move these cells into flight."""
-        self.pending = [cell for cell in self.pending if cell not in set(cells)]
+        taken = set(cells)
+        self.pending = [cell for cell in self.pending if cell not in taken]
         self.in_flight.update(cells)
 
     def record(self, observation: Observation) -> None:

@@ -40,12 +40,15 @@ class Feasibility:
         An arm that fails again where others of its kind fail is given up. Shape (n_arms,) both; returns ids.
         """
         self._surrogate = None
+        nothing = np.zeros(0, dtype=np.int64)
+        if not arms.out:
+            return nothing
         is_out = np.zeros(arms.n, dtype=bool)
         is_out[arms.out] = True
         is_failing = ~is_out & (counts == 0) & (n_failed > 0)
         running = ~is_out & (counts > 0)
-        if not arms.out or not running.any():
-            return np.zeros(0, dtype=np.int64)
+        if not running.any():
+            return nothing
         known = running | is_failing | is_out
         truth, errors = np.where(running, _RUNS, _FAILS), np.where(is_failing, _DOUBT, _ERROR)
         self._surrogate = Surrogate(self._design.widths, self._design.shares())
