@@ -12,6 +12,7 @@ import pytest
 from tests.cluster_faults import Toll, check, exhaustive, wait_for_calls
 from tests.cluster_runs import Cluster, cluster
 from tests.postgres import PostgresServer, postgres_server
+from tests.processes import Child
 from tests.sabotage import (
     COORDINATOR_POINTS,
     be_impatient,
@@ -39,6 +40,15 @@ def served(tmp_path: Path, postgres: PostgresServer) -> Iterator[Cluster]:
     """A cluster whose database is a server's."""
     with cluster(tmp_path, database_url=postgres.new_database()) as started:
         yield started
+
+
+def at_work(cluster: Cluster, toll: Toll, *, n_calls: int) -> tuple[Child, str]:
+    """Start a coordinator, a worker and a study; return the first and the last once so many calls have finished."""
+    leader = cluster.coordinator()
+    cluster.worker()
+    study = cluster.submit(exhaustive(toll.server))
+    wait_for_calls(cluster, study, n_calls)
+    return leader, study
 
 
 def test_eleven_killed_coordinators_repeat_no_call(running: Cluster, toll: Toll) -> None:
@@ -69,10 +79,7 @@ def test_a_coordinator_may_die_between_any_two_steps(running: Cluster, toll: Tol
 
 
 def test_another_coordinator_takes_over_from_a_killed_one(served: Cluster, toll: Toll) -> None:
-    leader = served.coordinator()
-    served.worker()
-    study = served.submit(exhaustive(toll.server))
-    wait_for_calls(served, study, 1)
+    leader, study = at_work(served, toll, n_calls=1)
     served.coordinator()
     wait_for_calls(served, study, 200)
     leader.kill()
@@ -84,10 +91,7 @@ def test_another_coordinator_takes_over_from_a_killed_one(served: Cluster, toll:
 
 
 def test_a_coordinator_that_would_decide_otherwise_goes_on_with_what_was_decided(running: Cluster, toll: Toll) -> None:
-    first = running.coordinator()
-    running.worker()
-    study = running.submit(exhaustive(toll.server))
-    wait_for_calls(running, study, 200)
+    first, study = at_work(running, toll, n_calls=200)
     first.kill()
     toll.strike(affected=0)
     running.coordinator(before=decide_otherwise)
@@ -100,10 +104,7 @@ def test_a_coordinator_that_would_decide_otherwise_goes_on_with_what_was_decided
 
 def test_a_leader_that_froze_writes_nothing_when_it_wakes(served: Cluster, toll: Toll) -> None:
     """It is frozen twice as long as it leads, woken while the other works, and left to go on beside it."""
-    leader = served.coordinator()
-    served.worker()
-    study = served.submit(exhaustive(toll.server))
-    wait_for_calls(served, study, 100)
+    leader, study = at_work(served, toll, n_calls=100)
     toll.server.faults(slow=1.0, slow_s=0.2)
     leader.pause()
     toll.strike(affected=0)
@@ -170,10 +171,7 @@ def test_a_full_disk_pauses_the_work_and_acknowledges_nothing_unwritten(running:
 
 
 def test_a_coordinator_told_to_end_leaves_its_studies_to_the_next(running: Cluster, toll: Toll) -> None:
-    first = running.coordinator()
-    running.worker()
-    study = running.submit(exhaustive(toll.server))
-    wait_for_calls(running, study, 200)
+    first, study = at_work(running, toll, n_calls=200)
     os.kill(first.pid, signal.SIGTERM)
     toll.strike(affected=0)
     assert first.wait(30) == 0
