@@ -81,8 +81,12 @@ def check_money(server: Server, books: Books) -> None:
         (row["n_attempts"] - 1) * row["reserved_usd"] for row in books.calls.values() if row["n_attempts"]
     )
     n_unknown = sum(entry["n_attempts"] for entry in books.ledger if entry["kind"] in {"unknown", "corrected"})
-    assert seen["usd"] - 1e-9 <= books.usd <= seen["usd"] + unknown_usd + 1e-9, kinds
-    assert seen["requests"] <= books.n_attempts <= seen["requests"] + n_unknown, kinds
+    told = (
+        f"billed {seen['usd']:.6f} USD in {seen['requests']} requests, booked {books.usd:.6f} in {books.n_attempts}, "
+        f"of it unknown {unknown_usd:.6f} in {n_unknown}: {kinds}"
+    )
+    assert seen["usd"] - 1e-9 <= books.usd <= seen["usd"] + unknown_usd + 1e-9, told
+    assert seen["requests"] <= books.n_attempts <= seen["requests"] + n_unknown, told
 
 
 def wait_for_calls(running: Cluster, study: str, n: int, *, timeout_s: float = 60.0) -> None:

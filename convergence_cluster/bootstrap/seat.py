@@ -133,11 +133,9 @@ class Seat:
         coordinator = self.sitting.coordinator
         entries: list[LedgerEntry] = []
         for lost in queue.lost:
-            entries += coordinator.take_back(
-                lost.call, n_attempts=lost.n_attempts, usd=lost.usd, n_unsent=lost.n_unsent
-            )
+            entries += coordinator.take_back(lost)
         for late in queue.late:
-            entries += coordinator.correct(late.outcome, was_booked=late.was_booked, is_accepted=late.is_accepted)
+            entries += coordinator.correct(late)
         queue.lost, queue.late = [], []
         if entries:
             coordinator.book(entries)

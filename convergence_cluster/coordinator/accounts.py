@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
+from convergence_cluster.domain.calls import Call, CallOutcome, Lost, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.journal import SCORING, ArmRecord, LedgerEntry
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
@@ -148,6 +148,7 @@ def settle_entries(outcome: CallOutcome, *, at_s: float) -> list[LedgerEntry]:
         kind=CACHED if outcome.is_cached else "settled",
         price_source=outcome.price_source,
         at_s=at_s,
+        answered_at_s=outcome.finished_at_s,
     )
     return [entry, *_scoring_entries(outcome, entry)]
 
@@ -162,9 +163,16 @@ def _scoring_entries(outcome: CallOutcome, entry: LedgerEntry) -> list[LedgerEnt
     return entries
 
 
-def unknown_entry(call: Call, *, n_attempts: int, usd: float | None, at_s: float) -> LedgerEntry:
+def unknown_entry(lost: Lost, *, at_s: float) -> LedgerEntry:
     """Return the ledger entry of a call that may have been paid for."""
-    return LedgerEntry(key=call.key, n_attempts=n_attempts, usd=usd, kind="unknown", at_s=at_s)
+    return LedgerEntry(
+        key=lost.call.key,
+        n_attempts=lost.n_attempts,
+        usd=lost.usd,
+        kind="unknown",
+        at_s=at_s,
+        answered_at_s=lost.answered_at_s,
+    )
 
 
 def corrected_entry(call: Call, *, at_s: float) -> LedgerEntry:

@@ -15,11 +15,11 @@ from convergence_cluster.coordinator.rounds import POLL_S, Rounds
 from convergence_cluster.coordinator.sittings import Sittings
 from convergence_cluster.coordinator.trajectory import Trajectory
 from convergence_cluster.coordinator.treasury import Treasury
-from convergence_cluster.domain.calls import Call, CallOutcome
+from convergence_cluster.domain.calls import Call, CallOutcome, Late, Lost
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.errors import ConvergenceError
 from convergence_cluster.domain.identity import Configuration, StudyId
-from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, LedgerEntry, Stopped, Told
+from convergence_cluster.domain.journal import Asked, Calibrated, CallKey, Event, History, LedgerEntry, Stopped, Told
 from convergence_cluster.domain.search import BASELINE, Block, StopReason
 
 log = structlog.get_logger()
@@ -158,16 +158,13 @@ class Coordinator:
 
     # What else comes of calls that others make
 
-    def take_back(self, call: Call, *, n_attempts: int, usd: float | None, n_unsent: int = 0) -> Sequence[LedgerEntry]:
+    def take_back(self, lost: Lost) -> Sequence[LedgerEntry]:
         """Queue a call again that nobody is making any more; return how to `book` what it may have cost."""
-        if not self._line.take_back(call):
-            return ()
-        return self._treasury.give_up(call, n_attempts=n_attempts, usd=usd, n_unsent=n_unsent)
+        return self._treasury.give_up(lost) if self._line.take_back(lost.call) else ()
 
-    def correct(self, outcome: CallOutcome, *, was_booked: bool, is_accepted: bool) -> Sequence[LedgerEntry]:
+    def correct(self, late: Late) -> Sequence[LedgerEntry]:
         """Return how to `book` an answer to a call that was given up or answered before."""
-        known = self.outcomes.get(outcome.call.key)
-        return self._treasury.correct(outcome, known, was_booked=was_booked, is_accepted=is_accepted)
+        return self._treasury.correct(late)
 
     def book(self, entries: Sequence[LedgerEntry]) -> None:
         """Write down money that no outcome accounts for."""
@@ -175,6 +172,11 @@ class Coordinator:
         self.accounts.book(entries)
 
     # What a replay does in place of the loop
+
+    def restore_money(self, history: History) -> None:
+        """Take up what earlier sittings booked."""
+        self.accounts.book(history.ledger)
+        self._treasury.restore(history)
 
     def restore_block(self, block: Block) -> None:
         """Take up a block that the search asked for in an earlier sitting."""

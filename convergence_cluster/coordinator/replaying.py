@@ -10,7 +10,7 @@ from convergence_cluster.coordinator.coordinating import Coordinator
 from convergence_cluster.coordinator.observing import Observer
 from convergence_cluster.coordinator.ordering import block_keys
 from convergence_cluster.coordinator.protocols import Budget, ResumableOptimizer
-from convergence_cluster.domain.calls import Call, CallOutcome
+from convergence_cluster.domain.calls import Call, CallOutcome, Lost
 from convergence_cluster.domain.errors import Conflict
 from convergence_cluster.domain.identity import canonical_json
 from convergence_cluster.domain.journal import (
@@ -65,7 +65,7 @@ def replay(
     missing = tuple(sorted(missing, key=lambda call: not is_under_way(call.key)))
     coordinator.restore_calls(missing)
     missing += tuple(call for key, call in extra.items() if key not in history.outcomes)
-    coordinator.accounts.book(history.ledger)
+    coordinator.restore_money(history)
     coordinator.sittings.restore(history.events, history.ledger)
     accounts, active_s = coordinator.accounts, coordinator.sittings.active_s
     budget.restore(usd=accounts.counted_usd, calls=accounts.n_attempts, time_s=active_s)
@@ -76,7 +76,8 @@ def replay(
 
 def unknown_entries(calls: tuple[Call, ...], *, at_s: float) -> tuple[tuple[LedgerEntry, ...], Resumed]:
     """Return what to write down for calls that a crash may have hidden: each at its reserved maximum."""
-    entries = tuple(unknown_entry(call, n_attempts=call.n_draws, usd=call.most_usd, at_s=at_s) for call in calls)
+    lost = (Lost(call=call, n_attempts=call.n_draws, usd=call.most_usd) for call in calls)
+    entries = tuple(unknown_entry(each, at_s=at_s) for each in lost)
     return entries, Resumed(unknown=tuple(call.key for call in calls))
 
 

@@ -8,7 +8,7 @@ from convergence_cluster.dispatch.allowance import Allowance
 from convergence_cluster.dispatch.coordinator_board import Registration
 from convergence_cluster.dispatch.pace import Pace
 from convergence_cluster.dispatch.wire import Report, Task
-from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
+from convergence_cluster.domain.calls import Call, CallOutcome, Late, Lost, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, StudyId
 from convergence_cluster.domain.journal import CallKey
 
@@ -17,29 +17,6 @@ MAX_STARTS = 3
 
 Before its last start it is a suspect: suspects go one at a time, so that none is given up for what another does.
 """
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Lost:
-    """A call that comes back unanswered, and what it may have cost."""
-
-    call: Call
-    n_attempts: int
-    usd: float | None
-    """None: no price is known."""
-    n_unsent: int = 0
-    """Attempts that were set aside too, and never went on the wire."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Late:
-    """An answer of a call that has one already, or that was given up."""
-
-    outcome: CallOutcome
-    was_booked: bool
-    """It was booked at its bound when it was given up."""
-    is_accepted: bool
-    """It became the call's outcome; only the earlier booking is too much."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -209,7 +186,7 @@ class StudyQueue:
             n_more = 0
             most_usd = n_attempts * call.reserved_usd + (call.scoring_usd if n_attempts else 0.0)
             usd = most_usd if most_usd > 0.0 or not n_attempts else None
-            self._give_back(sent, call, n_attempts=n_attempts, usd=usd)
+            self._give_back(sent, Lost(call=call, n_attempts=n_attempts, usd=usd))
         sent.is_done = True
 
     def revoked(self, task: str) -> None:
@@ -246,7 +223,14 @@ class StudyQueue:
         sent.n_extra += n_extra
         self._spend_extra(n_extra, call)
         if outcome.kind is OutcomeKind.SKIPPED:
-            self._give_back(sent, call, n_attempts=outcome.n_attempts, usd=outcome.cost_usd, n_unsent=outcome.n_unsent)
+            lost = Lost(
+                call=call,
+                n_attempts=outcome.n_attempts,
+                usd=outcome.cost_usd,
+                n_unsent=outcome.n_unsent,
+                answered_at_s=outcome.finished_at_s,
+            )
+            self._give_back(sent, lost)
             return
         del sent.calls[key]
         del self._under_way[key]
@@ -258,10 +242,10 @@ class StudyQueue:
         if outcome.latency_s is not None:
             self.pace.learn(outcome.latency_s)
 
-    def _give_back(self, sent: Sent, call: Call, *, n_attempts: int, usd: float | None, n_unsent: int = 0) -> None:
-        del sent.calls[call.key]
-        del self._under_way[call.key]
-        self.lost.append(Lost(call=call, n_attempts=n_attempts, usd=usd, n_unsent=n_unsent))
+    def _give_back(self, sent: Sent, lost: Lost) -> None:
+        del sent.calls[lost.call.key]
+        del self._under_way[lost.call.key]
+        self.lost.append(lost)
 
     def _spend_extra(self, n: int, call: Call) -> None:
         if n and self.allowance is not None:

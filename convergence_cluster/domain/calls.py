@@ -179,3 +179,28 @@ class CallOutcome:
     def is_scored(self) -> bool:
         """Say whether there is something to score."""
         return bool(self.metrics)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lost:
+    """A call that comes back unanswered, and what it may have cost."""
+
+    call: Call
+    n_attempts: int
+    usd: float | None
+    """None: no price is known."""
+    n_unsent: int = 0
+    """Attempts that were set aside too, and never went on the wire."""
+    answered_at_s: float | None = None
+    """When its worker gave it back; None: nobody did."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Late:
+    """An answer of a call that has one already, or that was given up."""
+
+    outcome: CallOutcome
+    was_booked: bool
+    """It was booked at its bound when it was given up."""
+    is_accepted: bool
+    """It became the call's outcome; only the earlier booking is too much."""

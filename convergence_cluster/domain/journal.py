@@ -79,6 +79,9 @@ class LedgerEntry:
     answer from the cache would have cost; it was not paid, and counts against the caps all the same."""
     price_source: str | None = None
     at_s: float = 0.0
+    answered_at_s: float | None = None
+    """When the answer that it pays for was finished, by its worker's clock: with the key, which answer that is. None:
+    no answer accounts for it, or an earlier release wrote it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,6 +48,7 @@ LEDGER_COLUMNS = (
     "kind",
     "price_source",
     "at_s",
+    "answered_at_s",
 )
 
 _COUNTS = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -221,14 +222,21 @@ def _usage(counts: Sequence[int]) -> Usage:
 
 def ledger_row(entry: LedgerEntry, study: str, owner: str) -> tuple[object, ...]:
     """Return the row of `convergence_ledger`, in the order of `LEDGER_COLUMNS`."""
-    return (study, owner, *entry.key, entry.n_attempts, entry.usd, entry.kind, entry.price_source, entry.at_s)
+    key, money = entry.key, (entry.n_attempts, entry.usd, entry.kind, entry.price_source)
+    return (study, owner, *key, *money, entry.at_s, entry.answered_at_s)
 
 
 def decode_ledger(row: Sequence[Any]) -> LedgerEntry:
     """Return the entry of a row in the order of `LEDGER_COLUMNS`."""
-    _, _, arm, case, repeat, n_attempts, usd, kind, price_source, at_s = row
+    _, _, arm, case, repeat, n_attempts, usd, kind, price_source, at_s, answered_at_s = row
     return LedgerEntry(
-        key=(arm, case, repeat), n_attempts=n_attempts, usd=usd, kind=kind, price_source=price_source, at_s=at_s
+        key=(arm, case, repeat),
+        n_attempts=n_attempts,
+        usd=usd,
+        kind=kind,
+        price_source=price_source,
+        at_s=at_s,
+        answered_at_s=answered_at_s,
     )
 
 

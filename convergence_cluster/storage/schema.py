@@ -152,6 +152,7 @@ ledger = Table(
     Column("kind", Text, nullable=False),
     Column("price_source", Text),
     Column("at_s", Double, nullable=False),
+    Column("answered_at_s", Double),
     Index("convergence_ledger_by_study", "study"),
 )
 
@@ -215,12 +216,26 @@ def _add_placement(connection: Connection) -> None:
 
 def _add_deviation(connection: Connection) -> None:
     """Let a legacy say how uncertain its scores were."""
-    known = {column["name"] for column in inspect(connection).get_columns(legacy_arms.name)}
-    if "deviation" not in known:
-        connection.execute(text(f"ALTER TABLE {legacy_arms.name} ADD COLUMN deviation DOUBLE PRECISION"))
+    _add_double(connection, legacy_arms, "deviation")
 
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_create_all, _add_placement, _add_deviation)
+def _add_answered_at_s(connection: Connection) -> None:
+    """Let the ledger say which answer was paid for, so that none is paid for twice."""
+    _add_double(connection, ledger, "answered_at_s")
+
+
+def _add_double(connection: Connection, table: Table, name: str) -> None:
+    known = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    if name not in known:
+        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {name} DOUBLE PRECISION"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
+    _create_all,
+    _add_placement,
+    _add_deviation,
+    _add_answered_at_s,
+)
 """Step k turns a database of version k into one of version k + 1. Append only; never edit a step that was released."""
 
 

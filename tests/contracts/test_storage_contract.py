@@ -134,6 +134,7 @@ entries_of = st.builds(
     kind=st.sampled_from(["settled", "unknown"]),
     price_source=st.none() | plain_text,
     at_s=real,
+    answered_at_s=st.none() | real,
 )
 
 

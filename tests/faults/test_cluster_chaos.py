@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from tests.cluster_faults import PARALLEL, Toll, check, exhaustive, wait_for_calls
 from tests.cluster_runs import LEASE_S, Cluster, cluster
+from tests.processes import Child
 from tests.sabotage import deliver_thrice, look_for_messages_after
+from tests.study_runs import wait_until
 
 FAULTS = ("worker killed", "worker frozen", "coordinator killed", "redis crashed", "redis frozen", "redis flushed")
 
@@ -30,9 +33,7 @@ def thrice_and_soon(seed: int) -> None:
 def test_fifteen_faults_of_every_kind_in_a_random_order(durable: Cluster, toll: Toll) -> None:
     chance = random.Random(5)
     faults = chance.sample(FAULTS * 3, 15)
-    coordinator = partial(durable.coordinator, before=partial(thrice_and_soon, 1))
-    worker = partial(durable.worker, before=partial(deliver_thrice, 2))
-    with durable.supervised(coordinator, worker, worker):
+    with supervised(durable):
         study = durable.submit(exhaustive(toll.server))
         for n, fault in enumerate(faults, start=1):
             wait_for_calls(durable, study, 38 * n)
@@ -43,16 +44,35 @@ def test_fifteen_faults_of_every_kind_in_a_random_order(durable: Cluster, toll: 
     check(toll, books)
 
 
+def test_late_answers_are_paid_for_once_whichever_coordinators_hear_of_them(durable: Cluster, toll: Toll) -> None:
+    chance = random.Random(6)
+    with supervised(durable):
+        study = durable.submit(exhaustive(toll.server))
+        for n in range(1, 9):
+            wait_for_calls(durable, study, 60 * n)
+            strike(durable, "worker frozen", chance)
+            time.sleep(chance.uniform(0.0, 0.2))
+            strike(durable, "coordinator killed", chance)
+            toll.strike()
+        books = durable.finish(study)
+
+    check(toll, books)
+
+
+def supervised(running: Cluster) -> AbstractContextManager[None]:
+    """Keep a coordinator and two workers running that say everything three times."""
+    coordinator = partial(running.coordinator, before=partial(thrice_and_soon, 1))
+    worker = partial(running.worker, before=partial(deliver_thrice, 2))
+    return running.supervised(coordinator, worker, worker)
+
+
 def strike(running: Cluster, fault: str, chance: random.Random) -> None:
     """Let one fault happen."""
-    kind = fault.partition(" ")[0]
-    target = chance.choice([each for each in running.processes if each.is_running and each.kind == kind] or [None])
     match fault:
         case "worker killed" | "coordinator killed":
-            assert target is not None
-            target.kill()
+            one_of(running, fault, chance).kill()
         case "worker frozen":
-            assert target is not None
+            target = one_of(running, fault, chance)
             target.pause()
             time.sleep(1.5 * LEASE_S)
             target.resume()
@@ -65,3 +85,13 @@ def strike(running: Cluster, fault: str, chance: random.Random) -> None:
         case _:
             with running.client() as client:
                 client.flushall()
+
+
+def one_of(running: Cluster, fault: str, chance: random.Random) -> Child:
+    """Return a process of the kind that a fault is about; the last may have died just now, and the next be starting."""
+
+    def living() -> list[Child]:
+        return [each for each in running.processes if each.is_running and each.kind == fault.partition(" ")[0]]
+
+    wait_until(lambda: bool(living()))
+    return chance.choice(living())

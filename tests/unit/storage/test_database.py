@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, event, inspect, text
 from convergence_cluster.domain.calls import Call, CallOutcome, OutcomeKind
 from convergence_cluster.domain.errors import Conflict, ConvergenceError
 from convergence_cluster.domain.identity import ArmId, StudyId
+from convergence_cluster.domain.journal import LedgerEntry
 from convergence_cluster.storage.database import Database, open_database
 from convergence_cluster.storage.journal import StudyJournal
 from convergence_cluster.storage.leases import Leases
@@ -159,6 +161,21 @@ def test_an_older_database_is_brought_up_to_date_once(database: Database) -> Non
     with database.read() as connection:
         assert stored_version(connection) == len(MIGRATIONS) + 1
         assert connection.execute(text("SELECT colour FROM convergence_studies")).all() == [(None,)]
+
+
+def test_the_ledger_of_an_older_release_is_kept_and_says_from_now_on_what_was_paid_for(database: Database) -> None:
+    study, journal = claimed(database)
+    entry = LedgerEntry(key=(ArmId(0), 0, 0), n_attempts=1, usd=0.5, kind="settled", at_s=8.0)
+    journal.append(ledger=[entry])
+    with database.write() as connection:
+        connection.execute(text("ALTER TABLE convergence_ledger DROP COLUMN answered_at_s"))
+        connection.execute(text("UPDATE convergence_schema SET version = 3"))
+
+    with closing(open_database(f"sqlite:///{database.name}")) as upgraded:
+        token = Leases(upgraded).claim(study, "tester", ttl_s=30.0, now_s=200.0)
+        journal = StudyJournal(upgraded, study=study, token=token)
+        journal.append(ledger=[replace(entry, answered_at_s=7.0)])
+        assert [booked.answered_at_s for booked in journal.read().ledger] == [None, 7.0]
 
 
 def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
