@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import ArmEstimate
 from convergence_cluster.reports.constraints import breach_mark
-from convergence_cluster.reports.importance import METHOD, importances
+from convergence_cluster.reports.importance import METHOD
 from convergence_cluster.reports.markup import Markup, tag
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.sheets import parameter_names
@@ -94,10 +94,10 @@ def _short(configuration: Configuration, name: str) -> Markup:
     return tag("td", excerpt(words, _CELL), title=excerpt(words, _TITLE) if len(words) > _SHORT else None)
 
 
-def effects(report: StudyReport) -> list[Markup]:
+def effects(counts: Tally) -> list[Markup]:
     """Return the effect of each parameter's values on the score."""
     rows = []
-    for item in importances(report.space, report.arms)[:MAX_EFFECTS]:
+    for item in counts.importances[:MAX_EFFECTS]:
         levels = item.levels[:MAX_LEVELS]
         for place, level in enumerate(levels):
             head = [tag("th", item.name, scope="rowgroup", rowspan=len(levels))] if place == 0 else []

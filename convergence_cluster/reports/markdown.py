@@ -16,7 +16,7 @@ from convergence_cluster.reports.findings import (
     spending,
     unkept,
 )
-from convergence_cluster.reports.importance import METHOD, importances
+from convergence_cluster.reports.importance import METHOD
 from convergence_cluster.reports.losses import losses
 from convergence_cluster.reports.records import StudyReport
 from convergence_cluster.reports.sheets import case_id
@@ -46,7 +46,7 @@ def report_md(report: StudyReport, counts: Tally) -> str:
         *_baseline(report, counts),
         *_arms("Tied with it", report, report.recommendation.tied),
         *_arms("Pareto front", report, front_rows(report), f"{FRONT_ORDER.capitalize()}."),
-        *_importance(report),
+        *_importance(counts),
         *_losses(report, counts),
         *_failures(counts),
         *_spend(report),
@@ -113,14 +113,14 @@ def _arms(title: str, report: StudyReport, arms: Sequence[ArmEstimate], caption:
     return [f"## {title}", *above, *_table(header, rows), *_cut(len(arms), "experiments.csv")]
 
 
-def _importance(report: StudyReport) -> list[str]:
+def _importance(counts: Tally) -> list[str]:
     rows = [
         (
             markdown(item.name),
             f"{percent(item.share.mean)} ({100 * item.share.low:.0f} to {100 * item.share.high:.0f})",
             markdown(excerpt(max(item.levels, key=lambda level: level.effect).label, 40)),
         )
-        for item in importances(report.space, report.arms)[:MAX_ROWS]
+        for item in counts.importances[:MAX_ROWS]
     ]
     if not rows:
         return []

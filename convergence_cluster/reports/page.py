@@ -53,7 +53,7 @@ def report_html(report: StudyReport, counts: Tally, drawn: Sequence[Chart]) -> s
             _section("alternatives", "Alternatives", sections.alternatives(report)),
             _section("calls", "Calls", [*_figures_of_calls(counts), *sections.failures(counts)]),
             _section("configurations", "All configurations", listing.all_arms(report, counts)),
-            _section("effects", "What each value did", listing.effects(report)),
+            _section("effects", "What each value did", listing.effects(counts)),
             _section("notes", "Spend and notes", [_notes(report)]),
         ),
     ]

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.reports.charts import HEIGHT, Bar, Chart, Frame, axis, bars, legend
-from convergence_cluster.reports.importance import importances
 from convergence_cluster.reports.records import StudyReport, TrajectoryPoint, Visualization
 from convergence_cluster.reports.scatter import cost_vs_quality, pareto_fronts
 from convergence_cluster.reports.tally import Tally
@@ -22,7 +21,7 @@ def charts(report: StudyReport, counts: Tally, names: Sequence[Visualization] | 
             case Visualization.SCORE_OVER_TIME:
                 drawn += score_over_time(report)
             case Visualization.PARAMETER_IMPORTANCE:
-                drawn += parameter_importance(report)
+                drawn += parameter_importance(counts)
             case Visualization.PARETO_FRONT:
                 drawn += pareto_fronts(report)
             case Visualization.COST_VS_QUALITY:
@@ -85,9 +84,9 @@ def _thinned(points: Sequence[TrajectoryPoint]) -> list[TrajectoryPoint]:
     ]
 
 
-def parameter_importance(report: StudyReport) -> tuple[Chart, ...]:
+def parameter_importance(counts: Tally) -> tuple[Chart, ...]:
     """Return each parameter's share of the variance between configurations."""
-    found = importances(report.space, report.arms)
+    found = counts.importances
     if not found:
         return ()
     rows = [

@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId
+from convergence_cluster.reports.importance import Importance, importances
 from convergence_cluster.reports.records import ScoredCall, StudyReport
 from convergence_cluster.reports.wording import finite
 
@@ -44,10 +46,12 @@ class ArmTally:
         return cases
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Tally:
     """The calls of a study, counted."""
 
+    report: StudyReport
+    """What was counted."""
     arms: Mapping[ArmId, ArmTally]
     kinds: Mapping[OutcomeKind, int]
     unscored: Mapping[OutcomeKind, int]
@@ -61,6 +65,11 @@ class Tally:
     def arm(self, arm: ArmId) -> ArmTally:
         """Return an arm's sums; empty ones where it was never called."""
         return self.arms.get(arm) or ArmTally()
+
+    @cached_property
+    def importances(self) -> tuple[Importance, ...]:
+        """Return how much each parameter explains; several documents say it."""
+        return importances(self.report.space, self.report.arms)
 
 
 def measured(call: ScoredCall) -> dict[str, float]:
@@ -92,6 +101,7 @@ def tally(report: StudyReport) -> Tally:
         if call.score is None:
             reasons[outcome.kind, outcome.error or "(no reason given)"] += 1
     return Tally(
+        report=report,
         arms=arms,
         kinds=kinds,
         unscored=unscored,
