@@ -130,5 +130,4 @@ def test_a_call_costs_microseconds_however_long_the_study(
     assert len(history.outcomes) == record.n_calls == N_CALLS
     assert one_by_one_us < 5 * driver_us
     assert last_us < 0.7 * driver_us
-    assert last_us < 1.5 * first_us
     assert read_s < 12
