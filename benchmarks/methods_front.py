@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from convergence_cluster.domain.identity import ArmId, Json
-from convergence_cluster.domain.search import Block, Direction, Observation, Recommendation, SearchProblem
+from convergence_cluster.domain.search import Block, Direction, Incumbent, Observation, Recommendation, SearchProblem
 from convergence_cluster.optimizers.baselines_answer import answer
 from convergence_cluster.optimizers.baselines_arms import Tally
 from convergence_cluster.optimizers.baselines_space import draw_configuration
@@ -59,6 +59,10 @@ class ParetoHalving:
             if len(finished) >= 10:
                 return answer(self._problem, [self._tallies[arm] for arm in finished])
         return answer(self._problem, self._tallies)
+
+    def incumbent(self) -> Incumbent | None:
+        """Return the first of the front."""
+        return self.recommend().incumbent
 
     def learned(self) -> Mapping[str, Json]:
         """Return nothing: there is no policy."""

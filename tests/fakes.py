@@ -11,6 +11,7 @@ from convergence_cluster.domain.search import (
     ArmEstimate,
     ArmState,
     Block,
+    Incumbent,
     Interval,
     Observation,
     Recommendation,
@@ -105,6 +106,9 @@ class ScriptedSearch:
             n_cases=len(self.scores[arm]),
             p_best=0.0,
         )
+
+    def incumbent(self) -> Incumbent | None:
+        return self.recommend().incumbent
 
     def learned(self) -> Mapping[str, Json]:
         return {}

@@ -13,6 +13,7 @@ from convergence_cluster.domain.search import (
     ArmEstimate,
     ArmState,
     Block,
+    Incumbent,
     Interval,
     Observation,
     Recommendation,
@@ -50,6 +51,10 @@ class RecordedSearch:
         """Return the recorded answer, always with every arm."""
         del full
         return self._answer
+
+    def incumbent(self) -> Incumbent | None:
+        """Return the recorded answer's arm."""
+        return self._answer.incumbent
 
     def learned(self) -> Mapping[str, Json]:
         """Return nothing."""

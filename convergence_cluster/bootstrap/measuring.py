@@ -16,7 +16,7 @@ from convergence_cluster.dispatch.dispatcher import Dispatcher
 from convergence_cluster.domain.calls import CallOutcome, OutcomeKind
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import Json
-from convergence_cluster.domain.search import Block, Observation, Recommendation, StopReason
+from convergence_cluster.domain.search import Block, Incumbent, Observation, Recommendation, StopReason
 from convergence_cluster.metrics import Values
 
 _LOOK_S = 1.0
@@ -154,6 +154,9 @@ class _Timed:
 
     def recommend(self, *, full: bool = False) -> Recommendation:
         return self._search.recommend(full=full)
+
+    def incumbent(self) -> Incumbent | None:
+        return self._search.incumbent()
 
     def learned(self) -> Mapping[str, Json]:
         return self._search.learned()

@@ -205,7 +205,7 @@ class Coordinator:
         self.optimizer.tell(observations)
         for outcome, observation in zip(batch, observations, strict=True):
             self.accounts.count(outcome, observation.score)
-        self.trajectory.note(self.accounts.n_calls, self.optimizer.recommend)
+        self.trajectory.note(self.accounts.n_calls, self.optimizer.incumbent)
 
     def _fill(self) -> StopReason | None:
         """Ask until enough is under way; write the decisions down before any of their calls can be sent."""

@@ -6,7 +6,7 @@ from typing import Protocol
 from convergence_cluster.domain.calls import Call, CallOutcome
 from convergence_cluster.domain.identity import Json
 from convergence_cluster.domain.journal import ArmRecord, Event, History, LedgerEntry
-from convergence_cluster.domain.search import Block, Observation, Recommendation, StopReason
+from convergence_cluster.domain.search import Block, Incumbent, Observation, Recommendation, StopReason
 
 
 class Optimizer(Protocol):
@@ -26,6 +26,10 @@ class Optimizer(Protocol):
 
     def recommend(self, *, full: bool = False) -> Recommendation:
         """Return the answer so far, `full` with every arm. No effect on later decisions; may be called at any time."""
+        ...
+
+    def incumbent(self) -> Incumbent | None:
+        """Return the recommended arm of `recommend` and its score, without the work that all the rest takes."""
         ...
 
     def learned(self) -> Mapping[str, Json]:

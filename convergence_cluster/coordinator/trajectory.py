@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import Interval, Recommendation
+from convergence_cluster.domain.search import Incumbent, Interval
 
 _FIRST_MARKS = 8
 _GROWTH = 24
@@ -30,11 +30,11 @@ class Trajectory:
         self.points = list(points or ())
         self._next_mark = inf if points is not None else 1.0
 
-    def note(self, n_calls: int, recommend: Callable[[], Recommendation]) -> None:
+    def note(self, n_calls: int, incumbent: Callable[[], Incumbent | None]) -> None:
         """Add a point if a mark was passed; marks lie about 4 % apart, so their number grows with the logarithm."""
         if n_calls < self._next_mark:
             return
         self._next_mark = n_calls + max(_FIRST_MARKS, n_calls // _GROWTH)
-        best = recommend().best
-        if best is not None:
-            self.points.append(Point(n_calls=n_calls, arm=best.arm, score=best.score))
+        found = incumbent()
+        if found is not None:
+            self.points.append(Point(n_calls=n_calls, arm=found.arm, score=found.score))

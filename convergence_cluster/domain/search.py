@@ -207,6 +207,14 @@ class Interval:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Incumbent:
+    """The arm that would be recommended now, and its score."""
+
+    arm: ArmId
+    score: Interval
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ArmEstimate:
     """What is known of one arm."""
 
@@ -248,3 +256,8 @@ class Recommendation:
     n_calls: int
     arms: tuple[ArmEstimate, ...] = ()
     """Every arm by falling posterior mean; only where a full recommendation was asked for."""
+
+    @property
+    def incumbent(self) -> Incumbent | None:
+        """Return the arm that is recommended and its score."""
+        return None if self.best is None else Incumbent(arm=self.best.arm, score=self.best.score)

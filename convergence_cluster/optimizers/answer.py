@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.identity import ArmId
-from convergence_cluster.domain.search import ArmEstimate, ArmState, Interval, Recommendation
+from convergence_cluster.domain.search import ArmEstimate, ArmState, Incumbent, Interval, Recommendation
 from convergence_cluster.optimizers.belief import Belief
 from convergence_cluster.optimizers.front import oriented, shown_front
 
@@ -157,16 +157,26 @@ def _front(belief: Belief, broken: Floats) -> list[int]:
     return [int(arm) for arm in places[shown_front(points[places], broken[places] <= 0, MAX_FRONT)]]
 
 
-def _estimate(belief: Belief, arm: int, best: int, p_best: float, *, is_feasible: bool) -> ArmEstimate:
+def incumbent(belief: Belief) -> Incumbent | None:
+    """Return the best arm and its score."""
+    best = best_arm(belief)
+    return None if best is None else Incumbent(arm=ArmId(best), score=_score(belief, best, best))
+
+
+def _score(belief: Belief, arm: int, best: int) -> Interval:
     mean, variance = belief.reported(arm, best)
     half = Z90 * float(np.sqrt(variance + belief.level_variances[arm]))
+    return Interval(mean=mean, low=max(mean - half, 0.0), high=min(mean + half, 1.0))
+
+
+def _estimate(belief: Belief, arm: int, best: int, p_best: float, *, is_feasible: bool) -> ArmEstimate:
     halves = Z90 * np.sqrt(belief.metrics.variances[arm])
     return ArmEstimate(
         arm=ArmId(arm),
         configuration=belief.configurations[arm],
         state=belief.states[arm],
         operator=belief.operators[arm],
-        score=Interval(mean=mean, low=max(mean - half, 0.0), high=min(mean + half, 1.0)),
+        score=_score(belief, arm, best),
         n_calls=int(belief.n_calls[arm]),
         n_cases=int(belief.n_cases[arm]),
         p_best=p_best,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from convergence_cluster.domain.identity import ArmId, Configuration, Json, canonical_json
-from convergence_cluster.domain.search import Block, Observation, Recommendation, SearchProblem, StopReason
+from convergence_cluster.domain.search import Block, Incumbent, Observation, Recommendation, SearchProblem, StopReason
 from convergence_cluster.optimizers.baselines_answer import answer
 from convergence_cluster.optimizers.baselines_arms import WholeArms
 from convergence_cluster.optimizers.baselines_space import Unopened, all_configurations
@@ -32,6 +32,10 @@ class WholeArmSearch:
     def recommend(self, *, full: bool = False) -> Recommendation:
         """Return the configuration with the best posterior mean, `full` with every arm that has a score."""
         return answer(self._arms.problem, self._arms.tallies, full=full)
+
+    def incumbent(self) -> Incumbent | None:
+        """Return the configuration with the best posterior mean."""
+        return self.recommend().incumbent
 
     def learned(self) -> Mapping[str, Json]:
         """Return nothing: there is no policy."""

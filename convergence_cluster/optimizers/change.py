@@ -3,12 +3,18 @@
 import numpy as np
 
 from convergence_cluster.domain.search import Interval
-from convergence_cluster.optimizers.answer import Z90
+from convergence_cluster.optimizers.answer import Z90, best_arm
 from convergence_cluster.optimizers.belief import Belief
 from convergence_cluster.optimizers.evidence import Evidence
 
 _FREEDOM = 6.0
 """Pseudo degrees of freedom with which the variance of differences is drawn towards that of independent calls."""
+
+
+def change_since(baseline: int, evidence: Evidence, belief: Belief) -> Interval | None:
+    """Return the change of the recommended arm against the baseline; None while either has no score."""
+    best = best_arm(belief)
+    return None if best is None or not belief.n_cases[baseline] else paired_change(evidence, belief, best, baseline)
 
 
 def paired_change(evidence: Evidence, belief: Belief, arm: int, baseline: int) -> Interval:

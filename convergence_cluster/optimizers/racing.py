@@ -12,16 +12,17 @@ from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import (
     ArmState,
     Block,
+    Incumbent,
     Legacy,
     Observation,
     Recommendation,
     SearchProblem,
     StopReason,
 )
-from convergence_cluster.optimizers.answer import answer, best_arm
+from convergence_cluster.optimizers.answer import answer, best_arm, incumbent
 from convergence_cluster.optimizers.arms import Arms, Birth, Proposal
 from convergence_cluster.optimizers.belief import Belief, believed
-from convergence_cluster.optimizers.change import paired_change
+from convergence_cluster.optimizers.change import change_since
 from convergence_cluster.optimizers.choosing import GROWTH, Choosing
 from convergence_cluster.optimizers.constraints import Bounds
 from convergence_cluster.optimizers.elimination import beaten, cannot_run
@@ -157,20 +158,20 @@ class RacingSearch:
 
     def recommend(self, *, full: bool = False) -> Recommendation:
         """Return the answer so far, `full` with every arm. Has no effect on later decisions."""
-        belief = self._belief(with_metrics=True)
-        best = best_arm(belief)
-        change = None
-        if best is not None and self._problem.baseline is not None and belief.n_cases[0] > 0:
-            change = paired_change(self._evidence, belief, best, 0)
+        belief, has_baseline = self._belief(with_metrics=True), self._problem.baseline is not None
         return answer(
             belief,
-            has_baseline=self._problem.baseline is not None,
+            has_baseline=has_baseline,
             within=self._problem.stopping.within,
-            change=change,
+            change=change_since(0, self._evidence, belief) if has_baseline else None,
             n_calls=self._n_told,
             rng=np.random.default_rng([self._problem.seed, self._n_told]),
             full=full,
         )
+
+    def incumbent(self) -> Incumbent | None:
+        """Return the recommended arm and its score."""
+        return incumbent(self._belief(with_metrics=self._bounds.exist))
 
     def learned(self) -> Mapping[str, Json]:
         """Return the operator policy's state as JSON."""
