@@ -80,11 +80,15 @@ def check_money(server: Server, books: Books) -> None:
     unknown_usd += sum(
         (row["n_attempts"] - 1) * row["reserved_usd"] for row in books.calls.values() if row["n_attempts"]
     )
+    columns = ("kind", "arm", "case_index", "repeat", "task")
+    given_up = Counter(tuple(entry[name] for name in columns) for entry in books.ledger if entry["task"])
     n_unknown = sum(entry["n_attempts"] for entry in books.ledger if entry["kind"] in {"unknown", "corrected"})
     told = (
         f"billed {seen['usd']:.6f} USD in {seen['requests']} requests, booked {books.usd:.6f} in {books.n_attempts}, "
         f"of it unknown {unknown_usd:.6f} in {n_unknown}: {kinds}"
     )
+    assert [attempt for attempt, n in given_up.items() if n > 1] == []
+    assert [rest for kind, *rest in given_up if kind == "corrected" and ("unknown", *rest) not in given_up] == []
     assert seen["usd"] - 1e-9 <= books.usd <= seen["usd"] + unknown_usd + 1e-9, told
     assert seen["requests"] <= books.n_attempts <= seen["requests"] + n_unknown, told
 

@@ -17,7 +17,6 @@ from convergence_cluster.dispatch.pace import Pace
 from convergence_cluster.dispatch.study_queue import StudyQueue
 from convergence_cluster.domain.clock import Clock
 from convergence_cluster.domain.identity import StudyId, digest
-from convergence_cluster.domain.journal import LedgerEntry
 from convergence_cluster.metering.budget import Budget
 from convergence_cluster.spec.loading import LoadedStudy
 from convergence_cluster.spec.portable import pack
@@ -130,12 +129,5 @@ class Seat:
             return
         assert self.sitting is not None
         assert self.sitting.coordinator is not None
-        coordinator = self.sitting.coordinator
-        entries: list[LedgerEntry] = []
-        for lost in queue.lost:
-            entries += coordinator.take_back(lost)
-        for late in queue.late:
-            entries += coordinator.correct(late)
+        self.sitting.coordinator.account_for(queue.lost, queue.late)
         queue.lost, queue.late = [], []
-        if entries:
-            coordinator.book(entries)

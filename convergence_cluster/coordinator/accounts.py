@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from convergence_cluster.domain.calls import Call, CallOutcome, Lost, OutcomeKind
+from convergence_cluster.domain.calls import CallOutcome, Lost, OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Configuration
 from convergence_cluster.domain.journal import SCORING, ArmRecord, LedgerEntry
 from convergence_cluster.domain.search import ArmEstimate, ArmState, Block
 
 CACHED = "cached"
-_UNKNOWN = ("unknown", "corrected")
+UNKNOWN = "unknown"
+CORRECTED = "corrected"
 
 
 @dataclass(kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class Accounts:
                 self.cached_usd += entry.usd or 0.0
                 continue
             self.spent_usd += entry.usd or 0.0
-            self.unknown_usd += (entry.usd or 0.0) if entry.kind in _UNKNOWN else 0.0
+            self.unknown_usd += (entry.usd or 0.0) if entry.kind in {UNKNOWN, CORRECTED} else 0.0
             self.scoring_usd += (entry.usd or 0.0) if entry.kind == SCORING else 0.0
             self.n_unpriced_scorings += entry.usd is None and entry.kind == SCORING
             self.n_unpriced += entry.usd is None and entry.n_attempts > 0
@@ -148,7 +149,7 @@ def settle_entries(outcome: CallOutcome, *, at_s: float) -> list[LedgerEntry]:
         kind=CACHED if outcome.is_cached else "settled",
         price_source=outcome.price_source,
         at_s=at_s,
-        answered_at_s=outcome.finished_at_s,
+        answered_at_s=outcome.finished_at_s or None,
     )
     return [entry, *_scoring_entries(outcome, entry)]
 
@@ -166,19 +167,14 @@ def _scoring_entries(outcome: CallOutcome, entry: LedgerEntry) -> list[LedgerEnt
 def unknown_entry(lost: Lost, *, at_s: float) -> LedgerEntry:
     """Return the ledger entry of a call that may have been paid for."""
     return LedgerEntry(
-        key=lost.call.key,
-        n_attempts=lost.n_attempts,
-        usd=lost.usd,
-        kind="unknown",
-        at_s=at_s,
-        answered_at_s=lost.answered_at_s,
+        key=lost.call.key, n_attempts=lost.n_attempts, usd=lost.usd, kind=UNKNOWN, at_s=at_s, task=lost.task
     )
 
 
-def corrected_entry(call: Call, *, at_s: float) -> LedgerEntry:
-    """Return the ledger entry that takes back what was booked when one attempt of a call was given up."""
-    usd = -call.most_usd if call.most_usd > 0.0 else None
-    return LedgerEntry(key=call.key, n_attempts=-call.n_draws, usd=usd, kind="corrected", at_s=at_s)
+def corrected_entry(booked: LedgerEntry, *, at_s: float) -> LedgerEntry:
+    """Return the ledger entry that takes an `unknown` one back."""
+    usd = None if booked.usd is None else -booked.usd
+    return replace(booked, n_attempts=-booked.n_attempts, usd=usd, kind=CORRECTED, at_s=at_s)
 
 
 def is_finished(outcome: CallOutcome) -> bool:

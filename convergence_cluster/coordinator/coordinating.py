@@ -158,17 +158,12 @@ class Coordinator:
 
     # What else comes of calls that others make
 
-    def take_back(self, lost: Lost) -> Sequence[LedgerEntry]:
-        """Queue a call again that nobody is making any more; return how to `book` what it may have cost."""
-        return self._treasury.give_up(lost) if self._line.take_back(lost.call) else ()
-
-    def correct(self, late: Late) -> Sequence[LedgerEntry]:
-        """Return how to `book` an answer to a call that was given up or answered before."""
-        return self._treasury.correct(late)
-
-    def book(self, entries: Sequence[LedgerEntry]) -> None:
-        """Write down money that no outcome accounts for."""
-        self._journal.append(ledger=entries)
+    def account_for(self, lost: Sequence[Lost], late: Sequence[Late]) -> None:
+        """Queue calls again that nobody is making any more; write down their cost and that of late answers."""
+        entries = [entry for each in lost if self._line.take_back(each.call) for entry in self._treasury.give_up(each)]
+        entries += [entry for each in late for entry in self._treasury.correct(each)]
+        if entries:
+            self._journal.append(ledger=entries)
         self.accounts.book(entries)
 
     # What a replay does in place of the loop
@@ -247,11 +242,10 @@ class Coordinator:
 
         Return whether it learned anything.
         """
-        arrived = self._outage.screen(arrived, is_last=is_last)
-        finished = [outcome for outcome in arrived if is_finished(outcome)]
-        self._order.finish(finished)
+        final = self._outage.screen(arrived, is_last=is_last)
+        self._order.finish([outcome for outcome in final if is_finished(outcome)])
         batch, events = self._release()
-        self._book(arrived, events=events)
+        self._book(arrived, final=final, events=events)
         is_learning = bool(batch)
         while batch:
             self.learn(batch)
@@ -276,12 +270,20 @@ class Coordinator:
         scales = None if self._observer.is_calibrated else self._observer.fix_scales(batch, baseline=BASELINE)
         return batch, (told,) if scales is None else (Calibrated(scales=scales), told)
 
-    def _book(self, arrived: Sequence[CallOutcome], *, events: Sequence[Event]) -> None:
-        """Settle the money of what arrived and write it all down in one transaction."""
-        finished = [outcome for outcome in arrived if is_finished(outcome)]
+    def _book(
+        self, arrived: Sequence[CallOutcome], *, events: Sequence[Event], final: Sequence[CallOutcome] | None = None
+    ) -> None:
+        """Settle the money of what arrived and write it all down in one transaction; `final` in place of the outcomes.
+
+        What an outage holds back is paid for when it arrives, for Redis forgets it then.
+        """
+        final = arrived if final is None else final
+        finished = [outcome for outcome in final if is_finished(outcome)]
         entries: list[LedgerEntry] = []
         for outcome in arrived:
-            entries += self._treasury.settle(self._line.arrived(outcome.call.key), outcome)
+            entries += self._treasury.settle(self._line.on_wire(outcome.call.key), outcome)
+        for outcome in final:
+            self._line.arrived(outcome.call.key)
             if outcome.halts:
                 self.last_error = outcome.error
                 self.stop(StopReason.PROVIDER)

@@ -75,9 +75,13 @@ class Line:
         if affordable:
             self._executor.submit(affordable)
 
-    def arrived(self, key: CallKey) -> Call:
+    def on_wire(self, key: CallKey) -> Call:
+        """Return the work order of a call that is on the wire."""
+        return self._on_wire[key]
+
+    def arrived(self, key: CallKey) -> None:
         """Take a call off the wire."""
-        return self._on_wire.pop(key)
+        del self._on_wire[key]
 
     def take_back(self, call: Call) -> bool:
         """Put a call that nobody is making any more to the front of the line; False where it is not on the wire."""

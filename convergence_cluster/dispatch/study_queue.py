@@ -33,6 +33,8 @@ class Sent:
     """Since when neither the broker nor the board knows it."""
     is_published: bool = False
     is_done: bool = False
+    is_adopted: bool = False
+    """An earlier coordinator sent it, and may have given it up."""
 
 
 @dataclass(kw_only=True)
@@ -57,7 +59,6 @@ class StudyQueue:
     _under_way: dict[CallKey, str] = field(default_factory=dict)
     _adopted: dict[CallKey, str] = field(default_factory=dict)
     _starts: Counter[CallKey] = field(default_factory=Counter)
-    _booked: set[tuple[str, CallKey]] = field(default_factory=set)
     _heard: set[tuple[CallKey, float | None]] = field(default_factory=set)
     """Outcomes that came, by their call and when they were finished: one that comes again changes nothing."""
     _suspect: CallKey | None = None
@@ -122,7 +123,7 @@ class StudyQueue:
     def adopt(self, registrations: Sequence[Registration], now_s: float) -> None:
         """Take over what an earlier coordinator sent; before the first `submit`."""
         for registration in registrations:
-            sent = Sent(id=registration.task, calls={}, sent_at_s=now_s, is_published=True)
+            sent = Sent(id=registration.task, calls={}, sent_at_s=now_s, is_published=True, is_adopted=True)
             self.tasks[registration.task] = sent
             self._adopted.update(dict.fromkeys(registration.calls, registration.task))
 
@@ -179,14 +180,12 @@ class StudyQueue:
         n_more = max(0, n_extra - sent.n_extra)
         for key, call in list(sent.calls.items()):
             self._starts[key] += was_begun and is_start
-            if was_begun:
-                self._booked.add((task, key))
             n_attempts = int(was_begun) * call.n_draws + n_more
             self._spend_extra(n_more, call)
             n_more = 0
             most_usd = n_attempts * call.reserved_usd + (call.scoring_usd if n_attempts else 0.0)
             usd = most_usd if most_usd > 0.0 or not n_attempts else None
-            self._give_back(sent, Lost(call=call, n_attempts=n_attempts, usd=usd))
+            self._give_back(sent, Lost(call=call, n_attempts=n_attempts, usd=usd, task=task))
         sent.is_done = True
 
     def revoked(self, task: str) -> None:
@@ -206,16 +205,14 @@ class StudyQueue:
 
     def _deliver(self, task: str, outcome: CallOutcome) -> None:
         key = outcome.call.key
-        if outcome.n_attempts:
+        if outcome.is_paid:
             if (key, outcome.finished_at_s) in self._heard:
                 return
             self._heard.add((key, outcome.finished_at_s))
         holder = self._under_way.get(key)
-        was_booked = (task, key) in self._booked
         if holder is None or (outcome.kind is OutcomeKind.SKIPPED and holder != task):
-            if outcome.n_attempts:
-                self._booked.discard((task, key))
-                self.late.append(Late(outcome=outcome, was_booked=was_booked, is_accepted=False))
+            if outcome.is_paid:
+                self.late.append(Late(outcome=outcome, task=task, is_accepted=False))
             return
         sent = self.tasks[holder]
         call = sent.calls[key]
@@ -223,21 +220,13 @@ class StudyQueue:
         sent.n_extra += n_extra
         self._spend_extra(n_extra, call)
         if outcome.kind is OutcomeKind.SKIPPED:
-            lost = Lost(
-                call=call,
-                n_attempts=outcome.n_attempts,
-                usd=outcome.cost_usd,
-                n_unsent=outcome.n_unsent,
-                answered_at_s=outcome.finished_at_s,
-            )
-            self._give_back(sent, lost)
+            self._give_back(sent, Lost(call=call, task=task, returned=outcome))
             return
         del sent.calls[key]
         del self._under_way[key]
         accepted = replace(outcome, call=call)
-        if was_booked:
-            self._booked.discard((task, key))
-            self.late.append(Late(outcome=accepted, was_booked=True, is_accepted=True))
+        if task != holder or sent.is_adopted:
+            self.late.append(Late(outcome=accepted, task=task, is_accepted=True))
         self._inbox.append(accepted)
         if outcome.latency_s is not None:
             self.pace.learn(outcome.latency_s)

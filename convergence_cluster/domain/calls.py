@@ -176,6 +176,11 @@ class CallOutcome:
     finished_at_s: float = 0.0
 
     @property
+    def is_paid(self) -> bool:
+        """Say whether it may have cost something: an attempt, or a model that helped to score."""
+        return self.n_attempts > 0 or self.scoring_usd != 0.0
+
+    @property
     def is_scored(self) -> bool:
         """Say whether there is something to score."""
         return bool(self.metrics)
@@ -186,21 +191,21 @@ class Lost:
     """A call that comes back unanswered, and what it may have cost."""
 
     call: Call
-    n_attempts: int
-    usd: float | None
+    n_attempts: int = 0
+    usd: float | None = 0.0
     """None: no price is known."""
-    n_unsent: int = 0
-    """Attempts that were set aside too, and never went on the wire."""
-    answered_at_s: float | None = None
-    """When its worker gave it back; None: nobody did."""
+    task: str | None = None
+    """What it was sent with; None: a process that died itself was making it."""
+    returned: CallOutcome | None = None
+    """What its worker gave back, which says in place of the others what it cost; None: nobody did."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Late:
-    """An answer of a call that has one already, or that was given up."""
+    """An answer of a call that has one already, or that may have been given up."""
 
     outcome: CallOutcome
-    was_booked: bool
-    """It was booked at its bound when it was given up."""
+    task: str
+    """What the call was sent with."""
     is_accepted: bool
-    """It became the call's outcome; only the earlier booking is too much."""
+    """It became the call's outcome; only what was booked for its being lost is too much."""

@@ -74,14 +74,18 @@ class LedgerEntry:
     usd: float | None
     """None: no price is known."""
     kind: str
-    """`settled`: what the answer cost. `scoring`: what judging it cost. `unknown`: a crash hid the outcome, booked at
-    the reserved maximum. `corrected`: an `unknown` one taken back, for the outcome came to light. `cached`: what an
-    answer from the cache would have cost; it was not paid, and counts against the caps all the same."""
+    """`settled`: what the answer cost, or what was paid until its worker gave it back. `scoring`: what judging it cost.
+    `unknown`: a crash hid the outcome, booked at the reserved maximum. `corrected`: an `unknown` one taken back, for
+    the outcome came to light. `cached`: what an answer from the cache would have cost; it was not paid, and counts
+    against the caps all the same."""
     price_source: str | None = None
     at_s: float = 0.0
     answered_at_s: float | None = None
     """When the answer that it pays for was finished, by its worker's clock: with the key, which answer that is. None:
     no answer accounts for it, or an earlier release wrote it."""
+    task: str | None = None
+    """Which task was given up: with the key, the attempts that an `unknown` entry is for and a `corrected` one takes
+    back. None: the calls of a process that died itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

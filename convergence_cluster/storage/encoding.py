@@ -49,6 +49,7 @@ LEDGER_COLUMNS = (
     "price_source",
     "at_s",
     "answered_at_s",
+    "task",
 )
 
 _COUNTS = attrgetter("input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -223,12 +224,12 @@ def _usage(counts: Sequence[int]) -> Usage:
 def ledger_row(entry: LedgerEntry, study: str, owner: str) -> tuple[object, ...]:
     """Return the row of `convergence_ledger`, in the order of `LEDGER_COLUMNS`."""
     key, money = entry.key, (entry.n_attempts, entry.usd, entry.kind, entry.price_source)
-    return (study, owner, *key, *money, entry.at_s, entry.answered_at_s)
+    return (study, owner, *key, *money, entry.at_s, entry.answered_at_s, entry.task)
 
 
 def decode_ledger(row: Sequence[Any]) -> LedgerEntry:
     """Return the entry of a row in the order of `LEDGER_COLUMNS`."""
-    _, _, arm, case, repeat, n_attempts, usd, kind, price_source, at_s, answered_at_s = row
+    _, _, arm, case, repeat, n_attempts, usd, kind, price_source, at_s, answered_at_s, task = row
     return LedgerEntry(
         key=(arm, case, repeat),
         n_attempts=n_attempts,
@@ -237,6 +238,7 @@ def decode_ledger(row: Sequence[Any]) -> LedgerEntry:
         price_source=price_source,
         at_s=at_s,
         answered_at_s=answered_at_s,
+        task=task,
     )
 
 

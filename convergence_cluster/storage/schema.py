@@ -153,6 +153,7 @@ ledger = Table(
     Column("price_source", Text),
     Column("at_s", Double, nullable=False),
     Column("answered_at_s", Double),
+    Column("task", Text),
     Index("convergence_ledger_by_study", "study"),
 )
 
@@ -203,31 +204,34 @@ def _create_all(connection: Connection) -> None:
 
 def _add_placement(connection: Connection) -> None:
     """Let studies run on a cluster: where, how urgently, what was asked of them, and how far they are."""
-    known = {column["name"] for column in inspect(connection).get_columns(studies.name)}
     for name, declaration in (
         ("placement", "TEXT NOT NULL DEFAULT 'here'"),
         ("priority", "TEXT NOT NULL DEFAULT 'normal'"),
         ("request", "TEXT"),
     ):
-        if name not in known:
-            connection.execute(text(f"ALTER TABLE {studies.name} ADD COLUMN {name} {declaration}"))
+        _add_column(connection, studies, name, declaration)
     metadata.create_all(connection)
 
 
 def _add_deviation(connection: Connection) -> None:
     """Let a legacy say how uncertain its scores were."""
-    _add_double(connection, legacy_arms, "deviation")
+    _add_column(connection, legacy_arms, "deviation", "DOUBLE PRECISION")
 
 
 def _add_answered_at_s(connection: Connection) -> None:
     """Let the ledger say which answer was paid for, so that none is paid for twice."""
-    _add_double(connection, ledger, "answered_at_s")
+    _add_column(connection, ledger, "answered_at_s", "DOUBLE PRECISION")
 
 
-def _add_double(connection: Connection, table: Table, name: str) -> None:
+def _add_task(connection: Connection) -> None:
+    """Let the ledger say which attempts were given up, so that none is booked twice and each can be taken back."""
+    _add_column(connection, ledger, "task", "TEXT")
+
+
+def _add_column(connection: Connection, table: Table, name: str, declaration: str) -> None:
     known = {column["name"] for column in inspect(connection).get_columns(table.name)}
     if name not in known:
-        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {name} DOUBLE PRECISION"))
+        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {name} {declaration}"))
 
 
 MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
@@ -235,6 +239,7 @@ MIGRATIONS: tuple[Callable[[Connection], None], ...] = (
     _add_placement,
     _add_deviation,
     _add_answered_at_s,
+    _add_task,
 )
 """Step k turns a database of version k into one of version k + 1. Append only; never edit a step that was released."""
 

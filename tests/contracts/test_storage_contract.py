@@ -135,6 +135,7 @@ entries_of = st.builds(
     price_source=st.none() | plain_text,
     at_s=real,
     answered_at_s=st.none() | real,
+    task=st.none() | plain_text,
 )
 
 

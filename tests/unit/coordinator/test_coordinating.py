@@ -1,6 +1,7 @@
 """The loop of a study against working stand-ins."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -171,63 +172,46 @@ def test_the_budgets_last_room_belongs_to_the_calls_that_workers_are_making() ->
     assert resumed.executor.sent == [under_way]
 
 
-def test_what_a_dead_coordinator_was_told_twice_is_paid_for_once() -> None:
-    first = Bench()
-    first.run()
-    call = first.executor.sent[0]
-    second_answer = replace(answer_ok(call), finished_at_s=7.0)
-    for at_s, is_new in ((7.0, True), (7.0, False), (8.0, True), (8.0, False)):
-        bench = Bench(journal=first.journal)
-        bench.resume()
-        n_before = bench.budget.calls
-        late = Late(outcome=replace(second_answer, finished_at_s=at_s), was_booked=False, is_accepted=False)
-        entries = bench.coordinator.correct(late)
-        bench.journal.append(ledger=entries)
-        assert [(entry.n_attempts, entry.usd) for entry in entries] == [(1, second_answer.cost_usd)] * is_new
-        assert bench.budget.calls == n_before + is_new
-
-
-def test_a_call_that_came_back_paid_for_is_paid_for_once_though_two_coordinators_hear_of_it() -> None:
-    crashed = Bench(order=AsAsked())
-    crashed.journal.appends_left = 20
-    with pytest.raises(KeyboardInterrupt):
-        crashed.run()
-    crashed.journal.appends_left = 10**9
-
-    booked = []
-    for _ in range(2):
-        bench = Bench(order=AsAsked(), journal=crashed.journal)
-        bench.resume()
-        next(bench.coordinator.rounds())
-        call = bench.executor._queued[0]
-        n_reserved = bench.budget.reserved_usd
-        entries = bench.coordinator.take_back(Lost(call=call, n_attempts=1, usd=0.01, answered_at_s=7.0))
-        bench.journal.append(ledger=entries)
-        booked.append([(entry.kind, entry.usd) for entry in entries])
-        assert bench.budget.reserved_usd == pytest.approx(n_reserved - call.most_usd)
-
-    assert booked == [[("unknown", 0.01)], []]
-
-
-def test_a_bound_is_taken_back_in_the_transaction_that_settles_the_answer() -> None:
+@pytest.mark.parametrize("n_appends", [0, 1])
+def test_a_bound_is_taken_back_in_the_transaction_that_settles_the_answer(n_appends: int) -> None:
     bench = Bench(parallelism=1)
     rounds = bench.coordinator.rounds()
     next(rounds)
     call = bench.executor._queued[0]
-    bench.journal.append(ledger=bench.coordinator.take_back(Lost(call=call, n_attempts=1, usd=call.most_usd)))
+    bench.coordinator.account_for([Lost(call=call, n_attempts=1, usd=call.most_usd, task="demo:1.1")], [])
     rounds.send(())
     answer = replace(answer_ok(call), finished_at_s=7.0)
-    n_entries = len(bench.journal.ledger)
+    before = list(bench.journal.ledger)
 
-    entries = bench.coordinator.correct(Late(outcome=answer, was_booked=True, is_accepted=True))
-    assert list(entries) == []
-    rounds.send([answer])
+    bench.journal.appends_left = n_appends
+    bench.coordinator.account_for([], [Late(outcome=answer, task="demo:1.1", is_accepted=True)])
+    with suppress(KeyboardInterrupt):
+        rounds.send([answer])
 
-    booked = bench.journal.ledger[n_entries:]
-    assert [(entry.kind, entry.usd) for entry in booked] == [
-        ("corrected", -call.most_usd),
-        ("settled", answer.cost_usd),
-    ]
+    booked = [(entry.kind, entry.usd) for entry in bench.journal.ledger[len(before) :]]
+    assert booked == [("corrected", -call.most_usd), ("settled", answer.cost_usd)] * n_appends
+    assert (call.key in bench.journal.outcomes) == bool(n_appends)
+
+
+def test_what_an_outage_holds_back_is_paid_for_when_it_arrives_and_once() -> None:
+    bench = Bench(parallelism=2)
+    rounds = bench.coordinator.rounds()
+    next(rounds)
+    first, second = bench.executor._queued[:2]
+    held = CallOutcome(
+        call=first, kind=OutcomeKind.FAILED, n_attempts=4, cost_usd=0.08, is_passing=True, finished_at_s=7.0
+    )
+    bench.budget.reserve(0.02, n=3)  # its retries
+
+    rounds.send([held])
+    assert [(entry.n_attempts, entry.usd) for entry in bench.journal.ledger] == [(4, 0.08)]
+    assert bench.journal.outcomes == {}
+    rounds.send([answer_ok(second)])
+
+    assert set(bench.journal.outcomes) == {first.key, second.key}
+    assert [entry.usd for entry in bench.journal.ledger] == [0.08, answer_ok(second).cost_usd]
+    assert bench.budget.calls == 5
+    assert bench.budget.reserved_usd == pytest.approx(0.02 * bench.coordinator.n_in_flight)
 
 
 def test_a_budget_of_calls_is_spent_to_the_last_and_not_beyond() -> None:

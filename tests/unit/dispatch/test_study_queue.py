@@ -99,7 +99,7 @@ def test_what_was_set_aside_for_attempts_that_were_never_sent_is_given_back_with
 
     study.deliver(report(task, skipped, is_done=True))
 
-    assert [(lost.n_attempts, lost.n_unsent) for lost in study.lost] == [(1, 2)]
+    assert [(lost.task, lost.returned) for lost in study.lost] == [(task.id, skipped)]
 
 
 def test_retries_of_a_dead_worker_are_counted_once() -> None:
@@ -128,7 +128,7 @@ def test_a_zombies_answer_counts_if_it_is_the_first_and_its_booking_is_corrected
     study.deliver(report(again, answer(again.calls[0], at_s=11.0), is_done=True))
 
     assert [outcome.finished_at_s for outcome in study.collect(0.0)] == [9.0]
-    assert [(late.was_booked, late.is_accepted) for late in study.late] == [(True, True), (False, False)]
+    assert [(late.task, late.is_accepted) for late in study.late] == [(task.id, True), (again.id, False)]
 
 
 def test_a_zombies_answer_after_another_only_costs() -> None:
@@ -143,7 +143,33 @@ def test_a_zombies_answer_after_another_only_costs() -> None:
     study.deliver(report(task, answer(task.calls[0], at_s=12.0), is_done=True))
 
     assert study.collect(0.0) == []
-    assert [(late.was_booked, late.is_accepted) for late in study.late] == [(True, False)]
+    assert [(late.task, late.is_accepted) for late in study.late] == [(task.id, False)]
+
+
+def test_the_first_answer_to_what_an_earlier_coordinator_sent_may_be_to_what_it_gave_up() -> None:
+    first, second = queue(), queue()
+    (task,) = sent(first, 1)
+    second.adopt([Registration(task=task.id, attempt=1, calls={task.calls[0].key: 0.5})], 0.0)
+    second.submit(task.calls)
+
+    second.deliver(report(task, answer(task.calls[0]), is_done=True))
+
+    assert len(second.collect(0.0)) == 1
+    assert [(late.task, late.is_accepted) for late in second.late] == [(task.id, True)]
+
+
+def test_a_judges_work_counts_though_no_attempt_was_made() -> None:
+    study = queue()
+    (task,) = sent(study, 1)
+    study.give_up(task.id, was_begun=True)
+    study.submit([study.lost.pop().call])
+    (again,) = study.take(1, 0.0)
+    judged = replace(answer(task.calls[0], n_attempts=0), cost_usd=None, scoring_usd=0.5)
+
+    study.deliver(report(task, judged))
+    study.deliver(report(again, replace(judged, finished_at_s=11.0), is_done=True))
+
+    assert [(late.task, late.outcome.scoring_usd) for late in study.late] == [(task.id, 0.5), (again.id, 0.5)]
 
 
 def test_an_answer_that_comes_again_changes_nothing() -> None:
@@ -220,7 +246,7 @@ def test_a_call_of_a_finished_task_of_which_nothing_was_told_may_have_been_paid_
 
     (lost,) = study.lost
     assert (lost.n_attempts, lost.usd) == (1, 0.5)
-    assert [(late.was_booked, late.is_accepted) for late in study.late] == [(True, False)]
+    assert [(late.task, late.is_accepted) for late in study.late] == [(task.id, False)]
 
 
 def test_a_task_that_redis_forgot_is_no_start() -> None:

@@ -168,14 +168,16 @@ def test_the_ledger_of_an_older_release_is_kept_and_says_from_now_on_what_was_pa
     entry = LedgerEntry(key=(ArmId(0), 0, 0), n_attempts=1, usd=0.5, kind="settled", at_s=8.0)
     journal.append(ledger=[entry])
     with database.write() as connection:
-        connection.execute(text("ALTER TABLE convergence_ledger DROP COLUMN answered_at_s"))
+        for column in ("answered_at_s", "task"):
+            connection.execute(text(f"ALTER TABLE convergence_ledger DROP COLUMN {column}"))
         connection.execute(text("UPDATE convergence_schema SET version = 3"))
 
     with closing(open_database(f"sqlite:///{database.name}")) as upgraded:
         token = Leases(upgraded).claim(study, "tester", ttl_s=30.0, now_s=200.0)
         journal = StudyJournal(upgraded, study=study, token=token)
-        journal.append(ledger=[replace(entry, answered_at_s=7.0)])
-        assert [booked.answered_at_s for booked in journal.read().ledger] == [None, 7.0]
+        newer = replace(entry, answered_at_s=7.0, task="demo:1.1")
+        journal.append(ledger=[newer])
+        assert list(journal.read().ledger) == [entry, newer]
 
 
 def test_a_migration_that_fails_changes_nothing(database: Database) -> None:
