@@ -44,6 +44,7 @@ def test_fifteen_faults_of_every_kind_in_a_random_order(durable: Cluster, toll: 
     check(toll, books)
 
 
+@pytest.mark.long
 def test_late_answers_are_paid_for_once_whichever_coordinators_hear_of_them(durable: Cluster, toll: Toll) -> None:
     chance = random.Random(6)
     with supervised(durable):

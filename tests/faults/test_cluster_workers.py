@@ -1,5 +1,6 @@
 """Faults of workers. Invariant I: every result counted once, no study stuck, money true, few calls made again."""
 
+import time
 from functools import partial
 
 import pytest
@@ -107,6 +108,7 @@ def test_a_worker_killed_after_its_grace_is_like_any_other_killed(running: Clust
     study = running.submit(exhaustive(toll.server))
     wait_for_calls(running, study, 100)
     toll.server.faults(slow=1.0, slow_s=30.0)
+    time.sleep(1.0)  # what was on the wire before has its answer
     wait_until(lambda: toll.server.books()["in_flight"] >= PARALLEL / 2)
     first.terminate()
     with pytest.raises(TimeoutError):
