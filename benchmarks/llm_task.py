@@ -19,6 +19,8 @@ from convergence_cluster.optimizers.baselines_space import draw_configuration
 N_MODELS, N_PROMPTS, N_CASES = 8, 10, 200
 LATENCY_SD = 0.4
 TOKENS_SD = 0.3
+MAX_REPEATS = 25
+"""The default of a study: the same call, made again, may be answered otherwise here."""
 REASONERS = ("m5", "m6", "m7")
 
 SPACE = SearchSpace(
@@ -125,7 +127,13 @@ def score(quality: float, latency_s: float, cost_usd: float) -> float:
 def task_problem(seed: int, n_calls: int, n_workers: int, n_cases: int = N_CASES) -> SearchProblem:
     """Return the problem that every search is given."""
     return SearchProblem(
-        space=SPACE, n_cases=n_cases, objectives=OBJECTIVES, max_calls=n_calls, parallelism=n_workers, seed=seed
+        space=SPACE,
+        n_cases=n_cases,
+        objectives=OBJECTIVES,
+        max_calls=n_calls,
+        max_repeats=MAX_REPEATS,
+        parallelism=n_workers,
+        seed=seed,
     )
 
 
