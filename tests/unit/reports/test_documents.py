@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -242,7 +243,16 @@ def test_text_that_utf_8_cannot_hold_does_not_stop_the_files() -> None:
     assert parsed(report, "best_config.json")["config"]["nan"] is None
 
 
-def test_five_thousand_arms_are_written_in_seconds_and_the_page_stays_light() -> None:
+def copying_s(texts: Mapping[str, bytes]) -> float:
+    """Return the CPU time in which the standard library reads and writes the two largest files: this machine's pace."""
+    began_s = time.process_time()
+    json.dumps(json.loads(texts["detailed_results.json"]))
+    rows = csv.reader(io.StringIO(texts["detailed_results.csv"].decode(), newline=""))
+    csv.writer(io.StringIO(newline="")).writerows(list(rows))
+    return time.process_time() - began_s
+
+
+def test_five_thousand_arms_are_written_in_three_times_what_copying_takes_and_the_page_stays_light() -> None:
     few, many = (make_report(n_arms=n, n_cases=40, calls_per_arm=8) for n in (500, 5000))
     began_s = time.process_time()
     documents(few, visualizations=list(Visualization))
@@ -251,7 +261,7 @@ def test_five_thousand_arms_are_written_in_seconds_and_the_page_stays_light() ->
     many_s = time.process_time() - began_s - few_s
 
     assert len(many.calls) > 40_000
-    assert many_s < 5
+    assert many_s < 3 * copying_s(texts)
     assert many_s < 10 * few_s
     assert len(texts["report.html"]) < 5_000_000
     assert "300 of 5,000 configurations are shown" in texts["report.html"].decode()
