@@ -33,6 +33,8 @@ def merged_metrics(draws: Sequence[Draw], repeated: Sequence[Repeated]) -> Mappi
 
 def merged_usage(answers: Sequence[Answer]) -> Usage | None:
     """Return the tokens of all answers together, or None where one does not say."""
+    if len(answers) == 1:
+        return answers[0].usage
     known = [answer.usage for answer in answers if answer.usage is not None]
     if len(known) < len(answers) or not known:
         return None

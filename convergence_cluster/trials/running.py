@@ -206,30 +206,26 @@ class TrialRunner:
     def _outcome(self, call: Call, tally: Tally, draws: Sequence[Draw], error: ConvergenceError | None) -> CallOutcome:
         usd, source = settled(call, tally, draws)
         answers = [draw.answer for draw in draws if draw.answer is not None]
+        first = answers[0] if answers else None
         cut = next((kind for answer in answers if (kind := _KINDS.get(answer.finish)) is not None), None)
-        outcome = CallOutcome(
+        return CallOutcome(
             call=call,
             kind=OutcomeKind.SKIPPED if isinstance(error, LeaseLost) else cut or _kind_of(error),
             metrics=merged_metrics(draws, self._plan.repeated) if draws and error is None else {},
+            latency_s=fmean(answer.latency_s for answer in answers) if answers else None,
             cost_usd=usd,
             price_source=source,
             n_attempts=tally.n_attempts,
             n_unsent=call.n_draws - len(draws) + tally.n_unsent,
             waited_s=tally.waited_s,
+            usage=merged_usage(answers),
+            answer=None if first is None or not self._plan.keeps_answers else first.text[:MAX_ANSWER_CHARS],
+            model=None if first is None else first.model,
+            is_cached=bool(answers) and all(answer.is_cached for answer in answers),
             error=None if error is None else str(error),
             halts=_halts(error),
             is_passing=isinstance(error, TransientError),
             finished_at_s=self._clock.now_s(),
-        )
-        if not answers:
-            return outcome
-        return replace(
-            outcome,
-            latency_s=fmean(answer.latency_s for answer in answers),
-            usage=merged_usage(answers),
-            answer=answers[0].text[:MAX_ANSWER_CHARS] if self._plan.keeps_answers else None,
-            model=answers[0].model,
-            is_cached=all(answer.is_cached for answer in answers),
         )
 
 
