@@ -45,6 +45,15 @@ def sent(waiting: StudyQueue, n: int) -> list[Task]:
     return waiting.take(n, 0.0)
 
 
+def sent_twice(waiting: StudyQueue) -> tuple[Task, Task]:
+    """Send a call, give it up and send it again."""
+    (task,) = sent(waiting, 1)
+    waiting.give_up(task.id, was_begun=True)
+    waiting.submit([waiting.lost.pop().call])
+    (again,) = waiting.take(1, 0.0)
+    return task, again
+
+
 def test_no_more_calls_than_workers_asked_for_are_under_way() -> None:
     study = queue(parallelism=4)
     study.submit(calls(6))
@@ -117,12 +126,9 @@ def test_retries_of_a_dead_worker_are_counted_once() -> None:
     assert (lost.n_attempts, lost.usd) == (2, 1.0)
 
 
-def test_a_zombies_answer_counts_if_it_is_the_first_and_its_booking_is_corrected() -> None:
+def test_a_zombies_answer_counts_if_it_is_the_first_and_says_whose_bound_is_too_much() -> None:
     study = queue()
-    (task,) = sent(study, 1)
-    study.give_up(task.id, was_begun=True)
-    study.submit([study.lost.pop().call])
-    (again,) = study.take(1, 0.0)
+    task, again = sent_twice(study)
 
     study.deliver(report(task, answer(task.calls[0])))
     study.deliver(report(again, answer(again.calls[0], at_s=11.0), is_done=True))
@@ -133,10 +139,7 @@ def test_a_zombies_answer_counts_if_it_is_the_first_and_its_booking_is_corrected
 
 def test_a_zombies_answer_after_another_only_costs() -> None:
     study = queue()
-    (task,) = sent(study, 1)
-    study.give_up(task.id, was_begun=True)
-    study.submit([study.lost.pop().call])
-    (again,) = study.take(1, 0.0)
+    task, again = sent_twice(study)
     study.deliver(report(again, answer(again.calls[0]), is_done=True))
     study.collect(0.0)
 
@@ -160,10 +163,7 @@ def test_the_first_answer_to_what_an_earlier_coordinator_sent_may_be_to_what_it_
 
 def test_a_judges_work_counts_though_no_attempt_was_made() -> None:
     study = queue()
-    (task,) = sent(study, 1)
-    study.give_up(task.id, was_begun=True)
-    study.submit([study.lost.pop().call])
-    (again,) = study.take(1, 0.0)
+    task, again = sent_twice(study)
     judged = replace(answer(task.calls[0], n_attempts=0), cost_usd=None, scoring_usd=0.5)
 
     study.deliver(report(task, judged))
