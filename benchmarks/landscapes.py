@@ -25,9 +25,9 @@ from convergence_cluster.optimizers.baselines import RandomSearch
 from convergence_cluster.optimizers.baselines_optuna import OptunaSearch
 from convergence_cluster.optimizers.racing import RacingSearch
 from convergence_cluster.sandbox.landscapes import Landscape, landscape
+from convergence_cluster.spec.schema_optimization import DEFAULT_REPEATS
 
 MAX_CALLS = {"predecessor": 800, "wide": 4000}
-MAX_REPEATS = 25
 METHODS: dict[str, Callable[[SearchProblem], Optimizer]] = {
     "ours": RacingSearch,
     "random": RandomSearch,
@@ -71,7 +71,7 @@ def run(name: str, method: str, n_workers: int, seed: int) -> Run:
         baseline=next(iter(found.configurations())),
         max_calls=MAX_CALLS[name],
         parallelism=n_workers,
-        max_repeats=MAX_REPEATS,
+        max_repeats=DEFAULT_REPEATS,
         stopping=Stopping(enabled=is_ours),
         seed=seed,
     )

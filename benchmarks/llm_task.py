@@ -15,12 +15,11 @@ from convergence_cluster.domain.identity import Configuration
 from convergence_cluster.domain.search import Direction, Objective, SearchProblem
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.optimizers.baselines_space import draw_configuration
+from convergence_cluster.spec.schema_optimization import DEFAULT_REPEATS
 
 N_MODELS, N_PROMPTS, N_CASES = 8, 10, 200
 LATENCY_SD = 0.4
 TOKENS_SD = 0.3
-MAX_REPEATS = 25
-"""The default of a study: the same call, made again, may be answered otherwise here."""
 REASONERS = ("m5", "m6", "m7")
 
 SPACE = SearchSpace(
@@ -125,13 +124,13 @@ def score(quality: float, latency_s: float, cost_usd: float) -> float:
 
 
 def task_problem(seed: int, n_calls: int, n_workers: int, n_cases: int = N_CASES) -> SearchProblem:
-    """Return the problem that every search is given."""
+    """Return the problem that every search is given; the same call, made again, may be answered otherwise."""
     return SearchProblem(
         space=SPACE,
         n_cases=n_cases,
         objectives=OBJECTIVES,
         max_calls=n_calls,
-        max_repeats=MAX_REPEATS,
+        max_repeats=DEFAULT_REPEATS,
         parallelism=n_workers,
         seed=seed,
     )

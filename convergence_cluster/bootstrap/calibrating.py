@@ -6,12 +6,14 @@ from convergence_cluster.domain.search import BASELINE, CALIBRATION, Block
 from convergence_cluster.reports.agreement import agreement
 from convergence_cluster.spec.loading import LoadedStudy
 
-"""Whose name the calls have; no configuration has a part in them."""
 _MARK = 0.5
 
 
 def calibrate(assembly: Assembly, study: LoadedStudy) -> Rounds:
-    """Let the judges grade every labelled answer that has no grade yet, as far as the budget goes."""
+    """Let the judges grade every labelled answer that has no grade yet, as far as the budget goes.
+
+    The calls have the baseline's name; no configuration has a part in them.
+    """
     blocks = [
         Block(arm=BASELINE, configuration=study.baseline, cases=(case,), operator=CALIBRATION)
         for case in _cases(study)

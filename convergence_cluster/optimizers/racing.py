@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from convergence_cluster.domain.calls import OutcomeKind
 from convergence_cluster.domain.identity import ArmId, Json
 from convergence_cluster.domain.search import (
+    BASELINE,
     ArmState,
     Block,
     Incumbent,
@@ -163,7 +164,7 @@ class RacingSearch:
             belief,
             has_baseline=has_baseline,
             within=self._problem.stopping.within,
-            change=change_since(0, self._evidence, belief) if has_baseline else None,
+            change=change_since(BASELINE, self._evidence, belief) if has_baseline else None,
             n_calls=self._n_told,
             rng=np.random.default_rng([self._problem.seed, self._n_told]),
             full=full,

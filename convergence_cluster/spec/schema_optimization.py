@@ -16,7 +16,7 @@ from convergence_cluster.spec.section import (
     at,
 )
 
-_REPEATS = 25
+DEFAULT_REPEATS = 25
 
 
 class Mab(Section):
@@ -96,7 +96,7 @@ class Execution(Section):
     @property
     def repeats(self) -> int:
         """How often one configuration may be called on one case."""
-        return self.max_repeats or (1 if self.deterministic else _REPEATS)
+        return self.max_repeats or (1 if self.deterministic else DEFAULT_REPEATS)
 
 
 class OptimizationSection(Section):
