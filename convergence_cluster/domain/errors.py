@@ -1,8 +1,5 @@
 """Every error this product raises on purpose. The class docstring is the default message, with the cure."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from convergence_cluster.domain.calls import Answer
 
 
@@ -75,11 +72,13 @@ class Conflict(ConvergenceError):
     """The stored state and this request do not fit together."""
 
 
-@contextmanager
-def before_sending() -> Iterator[None]:
+class before_sending:  # noqa: N801 - read as the verb that it is: `with before_sending():`
     """Mark what is raised within as raised before anything was sent."""
-    try:
-        yield
-    except ConvergenceError as error:
-        error.is_unsent = True
-        raise
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        """Mark the error, and let it pass."""
+        if isinstance(error, ConvergenceError):
+            error.is_unsent = True

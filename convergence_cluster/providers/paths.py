@@ -1,7 +1,7 @@
 """Where things are in an answer: JMESPath, with the commonest paths walked directly."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import jmespath
@@ -51,7 +51,7 @@ def _walk(steps: tuple[str | int, ...]) -> Read:
             if isinstance(step, int):
                 value = value[step] if isinstance(value, list) and step < len(value) else None
             else:
-                value = value.get(step) if isinstance(value, Mapping) else None
+                value = value.get(step) if isinstance(value, dict) else None
         return value
 
     return read

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from convergence_cluster.providers.templates import Render, Scope, compile_json
 
 _BODILESS = frozenset({"GET", "HEAD", "DELETE"})
 _FORM = "application/x-www-form-urlencoded"
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 Merge: TypeAlias = Callable[[Mapping[str, Json]], tuple[Mapping[str, Json], Json]]
@@ -76,6 +78,7 @@ class MessageBuilder:
         return Message(url=url, headers=headers, content=None if body is None else _encode(body, headers))
 
 
+@lru_cache(maxsize=1024)
 def camel(name: str) -> str:
     """Return a name as JavaScript writes it: `max_age` is `maxAge`."""
     first, *others = name.split("_")
@@ -89,7 +92,7 @@ def camel_aliases(configuration: Configuration) -> Mapping[str, str]:
 
 def to_bytes(value: Json) -> bytes:
     """Return compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _COMPACT.encode(value).encode()
 
 
 def _encode(body: Json, headers: dict[str, str]) -> bytes:

@@ -45,7 +45,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 
 def _as_text(value: object) -> object:
     """Write JSON values into a text as JSON, not as Python."""
-    is_json = value is None or isinstance(value, bool | Mapping | list | tuple)
+    is_json = not isinstance(value, str) and (value is None or isinstance(value, bool | Mapping | list | tuple))
     return json.dumps(value, ensure_ascii=False) if is_json else value
 
 
@@ -162,12 +162,13 @@ def _path_of(part: nodes.Expr | None) -> tuple[str, ...] | None:
 def _walk(path: tuple[str, ...], name: str, *, is_optional: bool) -> Render:
     def render(scope: Scope) -> Json:
         value: Json = scope
-        for step in path:
-            if not isinstance(value, Mapping) or step not in value:
-                if is_optional:
-                    return OMIT
-                raise _undefined(name, ".".join(path))
-            value = value[step]
+        try:
+            for step in path:
+                value = value[step]
+        except (KeyError, TypeError):  # a text, a number or a list has no name in it
+            if is_optional:
+                return OMIT
+            raise _undefined(name, ".".join(path)) from None
         return value
 
     return render

@@ -212,7 +212,7 @@ class TrialRunner:
             call=call,
             kind=OutcomeKind.SKIPPED if isinstance(error, LeaseLost) else cut or _kind_of(error),
             metrics=merged_metrics(draws, self._plan.repeated) if draws and error is None else {},
-            latency_s=fmean(answer.latency_s for answer in answers) if answers else None,
+            latency_s=fmean([answer.latency_s for answer in answers]) if answers else None,
             cost_usd=usd,
             price_source=source,
             n_attempts=tally.n_attempts,
