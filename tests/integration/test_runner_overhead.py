@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from statistics import median
 
 import pytest
 
@@ -26,11 +27,11 @@ from tests.unit.providers.fakes import MemoryTransport
 
 pytestmark = pytest.mark.alone
 
-MAX_PARSES = 30
-"""Parses of its response that a call may cost: 0.1 ms where one takes 3.3 us, on a machine whose pace changes."""
-N_CALLS = 200
-N_ROUNDS = 40
-"""Short ones: what else the machine does seldom falls on all of them."""
+MAX_PARSES = 28
+"""Parses of its response that a call may cost: 0.1 ms where one takes 3.6 us, on a machine whose pace changes."""
+N_CALLS = 100
+N_ROUNDS = 60
+"""Short ones, each compared within itself: what else the machine does falls on both of its halves, or on few rounds."""
 BODY = (
     b'{"id":"x","model":"m-1","choices":[{"index":0,"message":{"role":"assistant","content":"'
     + b"The answer is 42. " * 10
@@ -58,7 +59,7 @@ def generic() -> Provider:
 
 
 @pytest.mark.parametrize("provider_of", [chat, generic])
-def test_a_call_costs_less_than_thirty_parses_of_its_response_besides_http(
+def test_a_call_costs_few_parses_of_its_response_besides_http(
     provider_of: Callable[[], Provider],
 ) -> None:
     clock = SystemClock()
@@ -88,10 +89,11 @@ def test_a_call_costs_less_than_thirty_parses_of_its_response_besides_http(
         return (time.process_time() - began_s) / N_CALLS
 
     rounds = [(asyncio.run(cpu_s_per_call()), _cpu_s_per_parse()) for _ in range(N_ROUNDS)]
-    call_s, parse_s = (min(times) for times in zip(*rounds, strict=True))
+    n_parses = median(call_s / parse_s for call_s, parse_s in rounds)
 
-    print(f"\n{provider_of.__name__}: {call_s * 1e3:.4f} ms of CPU a call, {parse_s * 1e6:.1f} us a parse")  # noqa: T201 - shown by pytest -s
-    assert call_s <= MAX_PARSES * parse_s
+    least_s = min(call_s for call_s, _ in rounds)
+    print(f"\n{provider_of.__name__}: {n_parses:.1f} parses a call, {least_s * 1e3:.4f} ms of CPU at least")  # noqa: T201 - shown by pytest -s
+    assert n_parses <= MAX_PARSES
 
 
 def _cpu_s_per_parse() -> float:
