@@ -3,7 +3,8 @@
 One objective, maximized: the score, on which the search decides, so that `best_trial` means something. A trial's raw
 metrics are user attributes `metric.<name>`; several objectives would leave Optuna without a best trial and without
 pruned ones. Optuna creates its tables and the study; the rows of trials are written into its tables directly, many at
-once, at a hundredth of the cost of its own `create_new_trial`, which counts all earlier trials and commits for each.
+once, at less than a twentieth of the cost of its own `create_new_trial`, which counts all earlier trials and commits
+for each.
 
 Source: optuna 5.0, `RDBStorage._get_prepared_new_trial` for what it would have written.
 """

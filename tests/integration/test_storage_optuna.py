@@ -242,20 +242,28 @@ def test_a_writer_that_lost_its_lease_changes_no_trial(database: Database) -> No
     assert as_optuna_reads(database, study)[0].user_attrs["score"] == 0.5
 
 
-def test_ten_thousand_arms_are_written_in_seconds(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
-    _, journal = journal_of(database)
+def test_ten_thousand_arms_cost_a_twentieth_each_of_what_optuna_takes(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, journal = journal_of(database)
     records = [arm(number) for number in range(10_000)]
+    journal.record_arms(records[:20])
+    templates = as_optuna_reads(database, study)
     start_s = time.process_time()
 
-    for first in range(0, len(records), 500):
-        journal.record_arms(records[first : first + 500])
-    insert_s = time.process_time() - start_s
+    for first in range(20, len(records), 499):
+        journal.record_arms(records[first : first + 499])
+    insert_ms = (time.process_time() - start_s) * 1000 / (len(records) - 20)
+    start_s = time.process_time()
     journal.record_arms([arm(number, score=0.1, n_calls=9) for number in range(0, 10_000, 10)])
-    replace_s = time.process_time() - start_s - insert_s
+    replace_ms = (time.process_time() - start_s) * 1000 / (len(records) / 10)
+    start_s = time.process_time()
+    written_by_optuna(database, templates)
+    optuna_ms = (time.process_time() - start_s) * 1000 / len(templates)
 
     with capsys.disabled():
-        name = database.engine.dialect.name
-        sys.stdout.write(f"\n{name}: {insert_s / 10:.3f} ms CPU a new trial, {replace_s:.3f} ms a replaced one\n")
-    assert insert_s < 10.0
+        figures = f"{insert_ms:.3f} ms CPU a new trial, {replace_ms:.3f} ms a replaced one"
+        sys.stdout.write(f"\n{database.engine.dialect.name}: {figures}; Optuna itself {optuna_ms:.1f} ms\n")
     with database.read() as connection:
-        assert connection.execute(text("SELECT count(*) FROM trials")).scalar_one() == 10_000
+        assert connection.execute(text("SELECT count(*) FROM trials")).scalar_one() == 10_000 + len(templates)
+    assert max(insert_ms, replace_ms) < optuna_ms / 20
