@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convergence_cluster.domain.calls import OutcomeKind
-from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.evidence import Evidence
+
+Floats = NDArray[np.float64]
 
 Z_OWN = 3.0
 """Least standard errors, by the arms' own calls alone, between a beaten arm and the leader."""
@@ -16,18 +17,21 @@ MIN_FAILED = 4
 """Calls after which an arm is out when more than half of them gave no score."""
 
 
-def beaten(leader: int, arms: Arms, evidence: Evidence) -> NDArray[np.bool_]:
+def beaten(leader: int, means: Floats, variances: Floats, evidence: Evidence) -> NDArray[np.bool_]:
     """Say of each arm whether the leader beats it by its own calls and by the posterior. Shape (n_arms,).
 
-    Both comparisons are between scores less case effects, so that arms are paired on the cases they share.
+    `means` and `variances` are what is believed of the arms. Both comparisons are between scores less case effects, so
+    that arms are paired on the cases they share. An arm's own calls are taken to scatter as much as they would if it
+    were as good as the leader, where that is more: two failures in a row look alike, and say little of a coin that
+    falls on either side. Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
-    means, variances, counts = arms.means, arms.variances, evidence.counts
-    if counts[leader] < MIN_CASES:
+    if evidence.counts[leader] < MIN_CASES:
         return np.zeros(len(means), dtype=bool)
     own_means, own_errors = evidence.means(), evidence.errors(means)
+    as_good = np.maximum(own_errors, evidence.errors(np.full(len(means), means[leader])))
     z_posterior = (means[leader] - means) / np.sqrt(np.maximum(variances + variances[leader], 1e-18))
-    own_gap = np.where(counts > 0, own_means[leader] - np.nan_to_num(own_means), 0.0)
-    z_own = own_gap / np.sqrt(np.maximum(own_errors + own_errors[leader], 1e-18))
+    own_gap = np.where(evidence.counts > 0, own_means[leader] - np.nan_to_num(own_means), 0.0)
+    z_own = own_gap / np.sqrt(np.maximum(as_good + own_errors[leader], 1e-18))
     gone: NDArray[np.bool_] = (z_posterior > Z_POSTERIOR) & (z_own > Z_OWN)
     gone[leader] = False
     return gone

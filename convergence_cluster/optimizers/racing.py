@@ -266,7 +266,8 @@ class RacingSearch:
         self._optimism.lead(self._arms, leader)
         if leader is None or "racing" in self._ablated:
             return
-        for arm in np.flatnonzero(beaten(leader, self._arms, self._evidence) & self._arms.is_alive):
+        gone = beaten(leader, self._arms.means, self._arms.variances, self._evidence)
+        for arm in np.flatnonzero(gone & self._arms.is_alive):
             self._arms.retire(int(arm), ArmState.DEAD)
 
     def _judge(self) -> None:
