@@ -154,7 +154,8 @@ class RacingSearch:
                     self._arms.retire(arm, ArmState.OUT)
         for arm in touched:
             self._arms.learn(arm, self._model.deviations, self._evidence)
-        if self._n_told >= self._due:
+        is_drained = self._stop is not None and not self._schedule.in_flight.any()
+        if self._n_told >= self._due or is_drained:  # what came after the decision to stop may have undone it
             self._refresh()
 
     def recommend(self, *, full: bool = False) -> Recommendation:
