@@ -15,6 +15,9 @@ SIGNIFICANT = 3.0
 """Standard errors by which the variance between slopes must exceed chance before slopes are believed."""
 NEGLIGIBLE = 0.2
 """Slopes that explain less than this part of the noise are not worth their own error."""
+COMMON = 0.6
+"""Least part of what slopes explain that arms must have in common. Where one arm is believed to lie far from all
+others, a line through each of its scores explains them all, and its own noise with them."""
 MAX_VARIANCE = 1.0
 _MOST = 3.0
 """Standard deviations of the slopes that one may have: where beliefs hardly differ, an odd score would make it wild."""
@@ -33,7 +36,8 @@ class CaseSlopes:
     def fit(self, cases: NDArray[np.int64], rests: Floats, centres: Floats, n_arms: int) -> None:
         """Fit to cells' deviations `rests` from what their arms are believed to score, shape (n_cells,) each.
 
-        No slope unless their variance clearly exceeds what parallel lines would show by chance. What all cases have in
+        No slope unless their variance clearly exceeds what parallel lines would show by chance, and most of what they
+        explain lies in products of two arms' deviations, to which no arm's own noise adds. What all cases have in
         common is no slope: beliefs are drawn towards each other, and every case says so.
         """
         self._forget()
@@ -50,6 +54,9 @@ class CaseSlopes:
         y -= x * float(x @ y) / whole
         sxy = np.bincount(cases, weights=x * y, minlength=n)
         squares = float((sxy[able] ** 2 / sxx[able]).sum())
+        alone = np.bincount(cases, weights=(x * y) ** 2, minlength=n)
+        if squares - float((alone[able] / sxx[able]).sum()) < COMMON * squares:
+            return
         error = max(float(y @ y) - squares, 0.0) / free
         between = squares / (n_able - 1)
         spread = (whole - float(sxx @ sxx) / whole) / (n_able - 1)

@@ -97,13 +97,29 @@ def test_one_case_says_nothing_of_slopes() -> None:
 
 
 def test_a_case_on_which_one_of_two_nearly_equal_arms_failed_has_no_wild_slope() -> None:
-    centres = 0.95 + 1e-3 * np.linspace(-1.0, 1.0, N_ARMS)
+    cells, _ = _bundle(np.random.default_rng(2), slope=0.5, noise=0.01)
+    centres = cells.mean(axis=1)
     arm, case = np.indices((N_ARMS, 10)).reshape(2, -1)
-    arm, case = np.append(arm, [0, N_ARMS - 1]), np.append(case, [10, 10])
-    scores = np.ones(len(arm))
-    scores[-2] = 0.0
+    arm, case = np.append(arm, [7, 8]), np.append(case, [10, 10])
+    scores = cells[arm, case]
+    scores[-1] = 0.0
     slopes = CaseSlopes(np.ones(N_CASES))
 
     slopes.fit(case, scores - centres[arm], centres[arm], N_ARMS)
 
-    assert 1.0 < abs(slopes.values).max() < 4.0
+    assert abs(scores[-2] - scores[-1]) > 10 * abs(centres[7] - centres[8])
+    assert 0.3 < abs(slopes.values).max() < 4.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_luck_of_one_arm_far_from_all_others_is_no_slope(seed: int) -> None:
+    """Its own scores alone would be lines that fit perfectly, and what is left of its noise would be next to none."""
+    rng = np.random.default_rng(seed)
+    cells = (rng.random((N_ARMS, 10)) < 0.01).astype(float)
+    cells[0] = rng.permutation([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
+    evidence = _seen(cells, 10)
+
+    evidence.adjust(np.append(0.4, np.full(N_ARMS - 1, 0.01)))
+
+    assert not evidence.slopes.values.any()
+    assert evidence.errors(evidence.means())[0] ** 0.5 > 0.1
