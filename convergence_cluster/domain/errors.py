@@ -1,5 +1,7 @@
 """Every error this product raises on purpose. The class docstring is the default message, with the cure."""
 
+from contextlib import AbstractContextManager
+
 from convergence_cluster.domain.calls import Answer
 
 
@@ -72,13 +74,18 @@ class Conflict(ConvergenceError):
     """The stored state and this request do not fit together."""
 
 
-class before_sending:  # noqa: N801 - read as the verb that it is: `with before_sending():`
-    """Mark what is raised within as raised before anything was sent."""
-
+class _Unsent:
     def __enter__(self) -> None:
-        """Begin."""
+        pass
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
-        """Mark the error, and let it pass."""
         if isinstance(error, ConvergenceError):
             error.is_unsent = True
+
+
+_UNSENT = _Unsent()
+
+
+def before_sending() -> AbstractContextManager[None, None]:
+    """Mark what is raised within as raised before anything was sent. Around every call, so no generator is made."""
+    return _UNSENT
