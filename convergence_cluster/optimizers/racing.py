@@ -20,7 +20,7 @@ from convergence_cluster.domain.search import (
     SearchProblem,
     StopReason,
 )
-from convergence_cluster.optimizers.answer import answer, best_arm, incumbent
+from convergence_cluster.optimizers.answer import answer, incumbent
 from convergence_cluster.optimizers.arms import Arms, Birth, Proposal
 from convergence_cluster.optimizers.belief import Belief, believed
 from convergence_cluster.optimizers.change import change_since
@@ -37,7 +37,7 @@ from convergence_cluster.optimizers.order import case_order, case_weights, known
 from convergence_cluster.optimizers.policy import OperatorPolicy
 from convergence_cluster.optimizers.schedule import Schedule
 from convergence_cluster.optimizers.sources import candidates_of, foreign
-from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending, is_hopeless
+from convergence_cluster.optimizers.stopping import StoppingRule, best_beaten, ending
 from convergence_cluster.optimizers.tradeoffs import Tradeoffs
 
 MAX_BLOCK = 16
@@ -96,14 +96,12 @@ class RacingSearch:
         self._has_front = len(problem.objectives) > 1 and "front" not in self._ablated
         self._rule = StoppingRule(problem)
         self._bounds = Bounds(problem.objectives, problem.n_cases)
-        self._stop: StopReason | None = None
-        self._p_within = 0.0
         self._candidates.refresh(self._model, np.zeros((0, len(codec.genes))), self._rng)
 
     def ask(self) -> Block | StopReason | None:
         """Return the next block, why to stop, or None while everything worth knowing is in flight."""
-        if self._stop is not None:
-            return self._stop
+        if self._rule.reason is not None:
+            return self._rule.reason
         forced = self._forced()
         if forced is not None:
             return forced
@@ -112,9 +110,7 @@ class RacingSearch:
         if choice is None:
             self._rng.bit_generator.state = state
             return (
-                None
-                if self._schedule.in_flight.any()
-                else ending(self._arms.states, is_certain=self._p_within >= self._problem.stopping.confidence)
+                None if self._schedule.in_flight.any() else ending(self._arms.states, is_certain=self._rule.is_certain)
             )
         proposal = self._choosing.proposal(choice, self._rng)
         if proposal is not None:
@@ -154,7 +150,7 @@ class RacingSearch:
                     self._arms.retire(arm, ArmState.OUT)
         for arm in touched:
             self._arms.learn(arm, self._model.deviations, self._evidence)
-        is_drained = self._stop is not None and not self._schedule.in_flight.any()
+        is_drained = self._rule.reason is not None and not self._schedule.in_flight.any()
         if self._n_told >= self._due or is_drained:  # what came after the decision to stop may have undone it
             self._refresh()
 
@@ -260,7 +256,9 @@ class RacingSearch:
             self._tradeoffs.fit(self._model.design, arms.features, self._metrics.means(arms.n))
             ranked = self._tradeoffs.parents(ranked, self._rng)
         self._candidates.refresh(self._model, arms.rows[ranked], self._rng, self._tradeoffs)
-        self._judge()
+        if self._problem.stopping.enabled:
+            belief = self._belief(with_metrics=self._bounds.exist)
+            self._rule.judge(belief, self._choosing.certainty, n_told=self._n_told)
 
     def _retire_beaten(self) -> None:
         leader = self._choosing.leader(self._bounds.broken)
@@ -270,22 +268,6 @@ class RacingSearch:
         gone = beaten(leader, self._arms.means, self._arms.variances, self._evidence)
         for arm in np.flatnonzero(gone & self._arms.is_alive):
             self._arms.retire(int(arm), ArmState.DEAD)
-
-    def _judge(self) -> None:
-        """Decide whether enough is known, candidates not opened included."""
-        if not self._problem.stopping.enabled:
-            return
-        belief = self._belief(with_metrics=self._bounds.exist)
-        best = best_arm(belief)
-        if best is None:
-            return
-        within, confidence = self._problem.stopping.within, self._problem.stopping.confidence
-        self._p_within = 0.0
-        if not is_hopeless(belief, best, within, confidence):
-            rivals = np.flatnonzero(belief.rivals(best))
-            self._p_within = self._choosing.certainty(best, rivals[rivals != best], within)
-        incumbent = float(belief.means[best])
-        self._stop = self._rule.verdict(n_told=self._n_told, incumbent=incumbent, p_within=self._p_within)
 
     def _belief(self, *, with_metrics: bool) -> Belief:
         arms = self._arms

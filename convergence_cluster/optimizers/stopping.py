@@ -1,14 +1,20 @@
 """When enough is known."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convergence_cluster.domain.search import ArmState, SearchProblem, StopReason
+from convergence_cluster.optimizers.answer import best_arm
 from convergence_cluster.optimizers.arms import Arms
 from convergence_cluster.optimizers.belief import Belief
 from convergence_cluster.optimizers.schedule import Schedule
+
+Certainty: TypeAlias = Callable[[int, NDArray[np.int64], float], float]
+"""From the best arm, its rivals and a margin to P(the best is within the margin of the best of all)."""
 
 ROUND = 4
 """Calls per member of the population in a round, by which patience is counted: a first block for each."""
@@ -30,6 +36,25 @@ class StoppingRule:
         self._round = ROUND * int(population)
         self._record = 0.0
         self._record_at = 0
+        self._p_within = 0.0
+        self.reason: StopReason | None = None
+        """Why to stop, as last judged: what comes later may undo it."""
+
+    @property
+    def is_certain(self) -> bool:
+        """Say whether the answer is as sure as the study asks."""
+        return self._p_within >= self._stopping.confidence
+
+    def judge(self, belief: Belief, certainty: Certainty, *, n_told: int) -> None:
+        """Decide whether enough is known, candidates not opened included; without an answer nothing changes."""
+        best = best_arm(belief)
+        if best is None:
+            return
+        within, self._p_within = self._stopping.within, 0.0
+        if not is_hopeless(belief, best, within, self._stopping.confidence):
+            rivals = np.flatnonzero(belief.rivals(best))
+            self._p_within = certainty(best, rivals[rivals != best], within)
+        self.reason = self.verdict(n_told=n_told, incumbent=float(belief.means[best]), p_within=self._p_within)
 
     def verdict(self, *, n_told: int, incumbent: float, p_within: float) -> StopReason | None:
         """Return why to stop now, or None."""
