@@ -127,7 +127,7 @@ class ChatProvider:
         now_s = self._clock.now_s()
         if reply.status == HTTPStatus.BAD_REQUEST and (filtered := _filtered(reply)) is not None:
             return filtered
-        aliases = self._aliases(request.configuration) if self._wire.places else {}
+        aliases = self._aliases(request.configuration)
         reply.raise_for_status(request.configuration, now_s, aliases)
         return self._read(reply, request, now_s, aliases)
 
@@ -239,9 +239,8 @@ def text_of_content(content: Json) -> str:
 
 def _place(body: dict[str, Json], fields: Mapping[str, Json], places: Mapping[str, tuple[str, ...]]) -> None:
     """Write fields into a body at their places; no mapping that came from outside is changed."""
-    moved = fields.keys() & places.keys() if places else ()
-    body |= {name: value for name, value in fields.items() if name not in places} if moved else fields
-    for name in moved:
+    body |= {name: value for name, value in fields.items() if name not in places}
+    for name in fields.keys() & places.keys():
         *parents, leaf = places[name]
         holder = body
         for parent in parents:

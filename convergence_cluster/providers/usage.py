@@ -149,4 +149,4 @@ def _shown(value: float) -> str:
 
 
 def _mapping(value: Json) -> Mapping[str, Json]:
-    return {} if value is None or not isinstance(value, Mapping) else value
+    return value if isinstance(value, Mapping) else {}
