@@ -7,18 +7,18 @@ import pytest
 
 from convergence_cluster.domain.search import Block, Observation, StopReason
 from convergence_cluster.optimizers.racing import RacingSearch
-from tests.unit.optimizers.test_racing import _binary, _problem, _seen
+from tests.unit.optimizers.small_worlds import binary_scores, small_problem, told_of
 
 N_WORKERS = 24
 
 
 @pytest.mark.parametrize("seed", [0, 6, 9])
 def test_what_comes_after_the_decision_may_undo_it(seed: int) -> None:
-    search = RacingSearch(_problem(n_cases=200, seed=seed, parallelism=N_WORKERS))
+    search = RacingSearch(small_problem(n_cases=200, seed=seed, parallelism=N_WORKERS))
     flying, decision = deque[Observation](), search.ask()
     while not isinstance(decision, StopReason):
         if isinstance(decision, Block):
-            flying.extend(_seen(decision, _binary(seed)))
+            flying.extend(told_of(decision, binary_scores(seed)))
         if decision is None or len(flying) >= N_WORKERS:
             search.tell([flying.popleft()])
         decision = search.ask() if len(flying) < N_WORKERS else None

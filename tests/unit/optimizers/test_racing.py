@@ -1,6 +1,4 @@
-"""The search as a whole, on small worlds made here."""
-
-from collections.abc import Callable
+"""The search as a whole, on small worlds."""
 
 import numpy as np
 import pytest
@@ -16,70 +14,25 @@ from convergence_cluster.domain.search import (
     Legacy,
     Objective,
     Observation,
-    SearchProblem,
     Stopping,
     StopReason,
 )
 from convergence_cluster.domain.space import Parameter, ParameterKind, SearchSpace
 from convergence_cluster.optimizers.racing import RacingSearch
-
-Score = Callable[[Configuration, int, int], float | None]
-QUALITY = Objective(name="quality", direction=Direction.MAXIMIZE)
-
-
-def _grid(n_models: int = 4, n_levels: int = 5) -> SearchSpace:
-    models = tuple(f"m{k}" for k in range(n_models))
-    levels = tuple(range(n_levels))
-    return SearchSpace(
-        parameters=(
-            Parameter(name="model", kind=ParameterKind.CATEGORICAL, values=models),
-            Parameter(name="level", kind=ParameterKind.ORDINAL, values=levels),
-        )
-    )
-
-
-def _problem(**changes: object) -> SearchProblem:
-    settings: dict[str, object] = {"space": _grid(), "n_cases": 20, "objectives": (QUALITY,), "seed": 1, **changes}
-    return SearchProblem(**settings)  # type: ignore[arg-type]  # the names are those of the dataclass
-
-
-def _quality(configuration: Configuration) -> float:
-    return float(0.3 + 0.1 * int(configuration["model"][1:]) + 0.05 * (2 - abs(configuration["level"] - 2)))
-
-
-def _binary(seed: int) -> Score:
-    def score(configuration: Configuration, case: int, repeat: int) -> float:
-        key = [seed, case, repeat, *canonical_json(configuration).encode()]
-        return float(np.random.default_rng(key).random() < _quality(configuration))
-
-    return score
-
-
-def _seen(block: Block, score: Score) -> list[Observation]:
-    made = []
-    for case in block.cases:
-        value = score(block.configuration, case, block.repeat)
-        kind = OutcomeKind.OK if value is not None else OutcomeKind.FAILED
-        metrics = () if value is None else (value,)
-        made.append(
-            Observation(arm=block.arm, case=case, repeat=block.repeat, kind=kind, score=value, objectives=metrics)
-        )
-    return made
-
-
-def _run(search: RacingSearch, score: Score, n_calls: int) -> tuple[list[Block], StopReason | None]:
-    blocks: list[Block] = []
-    while sum(len(block.cases) for block in blocks) < n_calls:
-        block = search.ask()
-        if not isinstance(block, Block):
-            return blocks, block
-        blocks.append(block)
-        search.tell(_seen(block, score))
-    return blocks, None
+from tests.unit.optimizers.small_worlds import (
+    QUALITY,
+    Score,
+    binary_scores,
+    run_to,
+    small_grid,
+    small_problem,
+    told_of,
+    true_quality,
+)
 
 
 def test_the_same_seed_makes_the_same_decisions_and_idle_asks_change_nothing() -> None:
-    quiet, curious = RacingSearch(_problem(parallelism=8)), RacingSearch(_problem(parallelism=8))
+    quiet, curious = RacingSearch(small_problem(parallelism=8)), RacingSearch(small_problem(parallelism=8))
     for _ in range(40):
         asked = [quiet.ask() for _ in range(3)]
         again = [curious.ask() for _ in range(3)]
@@ -87,41 +40,41 @@ def test_the_same_seed_makes_the_same_decisions_and_idle_asks_change_nothing() -
         assert asked == again
         for block in asked:
             if isinstance(block, Block):
-                quiet.tell(_seen(block, _binary(0)))
-                curious.tell(_seen(block, _binary(0)))
+                quiet.tell(told_of(block, binary_scores(0)))
+                curious.tell(told_of(block, binary_scores(0)))
 
 
 def test_an_ask_that_returns_nothing_changes_nothing() -> None:
     space = SearchSpace(parameters=(Parameter(name="x", kind=ParameterKind.CATEGORICAL, values=(1, 2)),))
-    plain, nosy = (RacingSearch(_problem(space=space, n_cases=6)) for _ in range(2))
+    plain, nosy = (RacingSearch(small_problem(space=space, n_cases=6)) for _ in range(2))
     first = [block for _ in range(40) if isinstance(block := plain.ask(), Block)]
     second = [block for _ in range(40) if isinstance(block := nosy.ask(), Block)]
     assert first == second
     assert [nosy.ask() for _ in range(5)] == [None] * 5
     for block in first:
-        plain.tell(_seen(block, lambda c, case, _: c["x"] * case / 12))
-        nosy.tell(_seen(block, lambda c, case, _: c["x"] * case / 12))
+        plain.tell(told_of(block, lambda c, case, _: c["x"] * case / 12))
+        nosy.tell(told_of(block, lambda c, case, _: c["x"] * case / 12))
 
     assert plain.recommend() == nosy.recommend()
 
 
 def test_told_again_a_call_is_ignored() -> None:
-    once, twice = RacingSearch(_problem()), RacingSearch(_problem())
+    once, twice = RacingSearch(small_problem()), RacingSearch(small_problem())
     for _ in range(20):
         left, right = once.ask(), twice.ask()
         assert isinstance(left, Block)
         assert left == right
-        once.tell(_seen(left, _binary(0)))
-        twice.tell(_seen(left, _binary(0)))
-        twice.tell(_seen(left, lambda *_: 1.0))
+        once.tell(told_of(left, binary_scores(0)))
+        twice.tell(told_of(left, binary_scores(0)))
+        twice.tell(told_of(left, lambda *_: 1.0))
 
     assert once.recommend() == twice.recommend()
 
 
 def test_no_configuration_is_proposed_twice_and_a_small_grid_is_exhausted() -> None:
-    search = RacingSearch(_problem(n_cases=3, stopping=Stopping(enabled=False)))
+    search = RacingSearch(small_problem(n_cases=3, stopping=Stopping(enabled=False)))
 
-    blocks, reason = _run(search, _binary(0), 1000)
+    blocks, reason = run_to(search, binary_scores(0), 1000)
 
     assert reason is StopReason.EXHAUSTED
     calls = [(block.arm, case, block.repeat) for block in blocks for case in block.cases]
@@ -146,8 +99,8 @@ def test_an_arm_that_no_parameter_explains_is_found_before_the_search_is_sure() 
 
     found = 0
     for seed in range(4):
-        search = RacingSearch(_problem(space=space, n_cases=40, seed=seed))
-        _, reason = _run(search, score, 1500)
+        search = RacingSearch(small_problem(space=space, n_cases=40, seed=seed))
+        _, reason = run_to(search, score, 1500)
         best = search.recommend().best
         assert best is not None
         found += best.configuration == odd
@@ -160,10 +113,10 @@ def test_the_best_of_a_grid_is_found_in_nine_of_ten_runs_with_a_fraction_of_the_
     configurations = [{"model": f"m{k}", "level": level} for k in range(4) for level in range(5)]
     found, calls = 0, []
     for seed in range(20):
-        score = _binary(seed)
+        score = binary_scores(seed)
         truth = {canonical_json(c): np.mean([score(c, case, 0) or 0.0 for case in range(100)]) for c in configurations}
-        search = RacingSearch(_problem(n_cases=100, seed=seed))
-        blocks, _ = _run(search, score, 1200)
+        search = RacingSearch(small_problem(n_cases=100, seed=seed))
+        blocks, _ = run_to(search, score, 1200)
         best = search.recommend().best
         assert best is not None
         found += truth[canonical_json(best.configuration)] >= 0.99 * max(truth.values())
@@ -185,8 +138,8 @@ def _noisy(seed: int) -> Score:
 def test_a_small_noisy_study_is_right_after_a_fifth_of_the_calls_that_would_be_allowed() -> None:
     peaks = []
     for seed in range(20):
-        search = RacingSearch(_problem(space=_grid(8, 40), n_cases=4, max_repeats=1000, seed=seed))
-        _run(search, _noisy(seed), 160)
+        search = RacingSearch(small_problem(space=small_grid(8, 40), n_cases=4, max_repeats=1000, seed=seed))
+        run_to(search, _noisy(seed), 160)
         best = search.recommend().best
         assert best is not None
         peaks.append(_peak(best.configuration))
@@ -196,9 +149,9 @@ def test_a_small_noisy_study_is_right_after_a_fifth_of_the_calls_that_would_be_a
 
 
 def test_repeats_are_used_only_where_the_first_calls_leave_a_tie() -> None:
-    search = RacingSearch(_problem(space=_grid(8, 40), n_cases=4, max_repeats=1000))
+    search = RacingSearch(small_problem(space=small_grid(8, 40), n_cases=4, max_repeats=1000))
 
-    blocks, _ = _run(search, _noisy(3), 300)
+    blocks, _ = run_to(search, _noisy(3), 300)
 
     repeated = {block.arm for block in blocks if block.repeat > 0}
     opened = {block.arm for block in blocks}
@@ -207,13 +160,13 @@ def test_repeats_are_used_only_where_the_first_calls_leave_a_tie() -> None:
 
 
 def test_an_infeasible_configuration_is_out_and_never_recommended() -> None:
-    search = RacingSearch(_problem())
+    search = RacingSearch(small_problem())
     while isinstance(block := search.ask(), Block):
         if block.configuration["model"] == "m3":
             case = block.cases[0]
             search.tell([Observation(arm=block.arm, case=case, repeat=0, kind=OutcomeKind.INFEASIBLE, score=None)])
         else:
-            search.tell(_seen(block, _binary(0)))
+            search.tell(told_of(block, binary_scores(0)))
 
     best = search.recommend().best
     assert best is not None
@@ -222,9 +175,9 @@ def test_an_infeasible_configuration_is_out_and_never_recommended() -> None:
 
 def test_when_nothing_can_run_there_is_no_answer() -> None:
     space = SearchSpace(parameters=(Parameter(name="x", kind=ParameterKind.CATEGORICAL, values=(1, 2, 3)),))
-    search = RacingSearch(_problem(space=space))
+    search = RacingSearch(small_problem(space=space))
 
-    _, reason = _run(search, lambda *_: None, 100)
+    _, reason = run_to(search, lambda *_: None, 100)
 
     assert reason is StopReason.NO_FEASIBLE
     assert search.recommend().best is None
@@ -240,8 +193,8 @@ def test_an_arm_that_answers_only_easy_cases_is_not_recommended() -> None:
         bonus = 0.05 if configuration["x"] == 7 else 0.0
         return float(0.5 + easiness + bonus + 0.01 * ((case * 7 + configuration["x"]) % 3))
 
-    search = RacingSearch(_problem(space=space, n_cases=40))
-    _run(search, score, 300)
+    search = RacingSearch(small_problem(space=space, n_cases=40))
+    run_to(search, score, 300)
 
     best = search.recommend().best
     assert best is not None
@@ -250,10 +203,10 @@ def test_an_arm_that_answers_only_easy_cases_is_not_recommended() -> None:
 
 def test_the_baseline_is_arm_0_even_where_it_is_not_among_the_candidates() -> None:
     candidates = ({"model": "m1", "level": 1}, {"model": "m2", "level": 2}, {"model": "m3", "level": 3})
-    space = SearchSpace(parameters=_grid().parameters, candidates=candidates)
-    search = RacingSearch(_problem(space=space, baseline={"model": "m0", "level": 0}))
+    space = SearchSpace(parameters=small_grid().parameters, candidates=candidates)
+    search = RacingSearch(small_problem(space=space, baseline={"model": "m0", "level": 0}))
 
-    _run(search, _binary(0), 60)
+    run_to(search, binary_scores(0), 60)
 
     answer = search.recommend()
     assert answer.baseline is not None
@@ -267,9 +220,9 @@ def test_elites_are_opened_after_the_baseline_best_first() -> None:
         Elite(configuration={"model": "m1", "level": 1}, score=0.5, n_calls=20),
         Elite(configuration={"model": "m3", "level": 2}, score=0.7, n_calls=20),
     )
-    search = RacingSearch(_problem(baseline={"model": "m0", "level": 0}, legacy=Legacy(elites=elites)))
+    search = RacingSearch(small_problem(baseline={"model": "m0", "level": 0}, legacy=Legacy(elites=elites)))
 
-    blocks, _ = _run(search, _binary(0), 9)
+    blocks, _ = run_to(search, binary_scores(0), 9)
 
     assert [block.operator for block in blocks[:3]] == ["baseline", "elite", "elite"]
     assert blocks[1].configuration == {"model": "m3", "level": 2}
@@ -278,9 +231,9 @@ def test_elites_are_opened_after_the_baseline_best_first() -> None:
 @pytest.mark.parametrize(("model", "n_opened"), [("m0", 3), ("m3", 5)])
 def test_elites_that_mislead_are_dropped_and_good_ones_are_all_tried(model: str, n_opened: int) -> None:
     elites = tuple(Elite(configuration={"model": model, "level": level}, score=0.9, n_calls=100) for level in range(5))
-    search = RacingSearch(_problem(n_cases=200, legacy=Legacy(elites=elites), stopping=Stopping(enabled=False)))
+    search = RacingSearch(small_problem(n_cases=200, legacy=Legacy(elites=elites), stopping=Stopping(enabled=False)))
 
-    blocks, _ = _run(search, lambda c, *_: _quality(c), 200)
+    blocks, _ = run_to(search, lambda c, *_: true_quality(c), 200)
 
     opened = {block.arm for block in blocks if block.operator == "elite"}
     assert len(opened) == n_opened
@@ -288,23 +241,23 @@ def test_elites_that_mislead_are_dropped_and_good_ones_are_all_tried(model: str,
 
 def _calls_to_best(legacy: Legacy, seed: int) -> int:
     """Return after how many calls the best of the grid is recommended for good."""
-    search = RacingSearch(_problem(n_cases=1000, seed=seed, legacy=legacy, stopping=Stopping(enabled=False)))
+    search = RacingSearch(small_problem(n_cases=1000, seed=seed, legacy=legacy, stopping=Stopping(enabled=False)))
     n_calls, last_wrong = 0, 0
     while n_calls < 500:
         block = search.ask()
         assert isinstance(block, Block)
-        search.tell(_seen(block, _binary(seed)))
+        search.tell(told_of(block, binary_scores(seed)))
         n_calls += len(block.cases)
         best = search.recommend().best
-        if best is None or _quality(best.configuration) < 0.64:
+        if best is None or true_quality(best.configuration) < 0.64:
             last_wrong = n_calls
     return last_wrong
 
 
 def test_what_an_earlier_study_measured_halves_the_calls_and_what_misleads_costs_little() -> None:
     grid = [{"model": f"m{model}", "level": level} for model in range(4) for level in range(5)]
-    ranked = sorted(grid, key=_quality)
-    told = tuple(KnownArm(configuration=c, score=_quality(c), variance=0.0004) for c in ranked)
+    ranked = sorted(grid, key=true_quality)
+    told = tuple(KnownArm(configuration=c, score=true_quality(c), variance=0.0004) for c in ranked)
     reversed_ = tuple(
         KnownArm(configuration=c, score=other.score, variance=0.0004)
         for c, other in zip(ranked, reversed(told), strict=True)
@@ -320,7 +273,7 @@ def test_what_an_earlier_study_measured_halves_the_calls_and_what_misleads_costs
 
 def test_bounds_decide_what_is_recommended() -> None:
     objectives = (QUALITY, Objective(name="cost", direction=Direction.MINIMIZE, high=0.25))
-    search = RacingSearch(_problem(objectives=objectives))
+    search = RacingSearch(small_problem(objectives=objectives))
     for _ in range(80):
         block = search.ask()
         if not isinstance(block, Block):
@@ -332,7 +285,7 @@ def test_bounds_decide_what_is_recommended() -> None:
                     arm=seen.arm, case=seen.case, repeat=0, kind=seen.kind, score=seen.score,
                     objectives=(*seen.objectives, cost),
                 )
-                for seen in _seen(block, _binary(0))
+                for seen in told_of(block, binary_scores(0))
             ]
         )  # fmt: skip
 
@@ -344,9 +297,9 @@ def test_bounds_decide_what_is_recommended() -> None:
 
 
 def test_a_clear_winner_ends_the_study_with_certainty() -> None:
-    search = RacingSearch(_problem())
+    search = RacingSearch(small_problem())
 
-    blocks, reason = _run(search, lambda c, *_: 0.9 if c["model"] == "m1" and c["level"] == 3 else 0.2, 400)
+    blocks, reason = run_to(search, lambda c, *_: 0.9 if c["model"] == "m1" and c["level"] == 3 else 0.2, 400)
 
     assert reason is StopReason.CERTAIN
     answer = search.recommend()
@@ -357,14 +310,14 @@ def test_a_clear_winner_ends_the_study_with_certainty() -> None:
 
 
 def test_two_equal_winners_are_a_tie_and_end_the_study_early() -> None:
-    search = RacingSearch(_problem(n_cases=1000, seed=3))
+    search = RacingSearch(small_problem(n_cases=1000, seed=3))
 
     def score(configuration: Configuration, case: int, repeat: int) -> float:
         mean = 0.8 if configuration["level"] == 3 and configuration["model"] in {"m1", "m2"} else 0.5
         key = [case, *canonical_json(configuration).encode()]
         return float(np.clip(mean + 0.1 * np.random.default_rng(key).standard_normal(), 0.0, 1.0))
 
-    blocks, reason = _run(search, score, 4000)
+    blocks, reason = run_to(search, score, 4000)
 
     assert reason is StopReason.CERTAIN
     assert sum(len(block.cases) for block in blocks) < 1000
@@ -389,7 +342,9 @@ def test_a_large_space_is_searched_by_breeding(parallelism: int) -> None:
         value -= 0.3 * (configuration["t"] - 0.6) ** 2 + 0.02 * abs(np.log(configuration["k"] / 40))
         return float(value + 0.02 * configuration.get("effort", 0) + 0.05 * ((case * 13) % 7 - 3) / 7)
 
-    search = RacingSearch(_problem(space=space, n_cases=50, parallelism=parallelism, stopping=Stopping(enabled=False)))
+    search = RacingSearch(
+        small_problem(space=space, n_cases=50, parallelism=parallelism, stopping=Stopping(enabled=False))
+    )
     flight: list[Block] = []
     n_calls = 0
     while n_calls < 600:
@@ -399,7 +354,7 @@ def test_a_large_space_is_searched_by_breeding(parallelism: int) -> None:
             flight.append(block)
         done = flight.pop(0)
         n_calls += len(done.cases)
-        search.tell(_seen(done, score))
+        search.tell(told_of(done, score))
 
     best = search.recommend().best
     assert best is not None
@@ -411,34 +366,34 @@ def test_what_was_learned_is_taken_up_by_the_next_study() -> None:
     space = SearchSpace(
         parameters=tuple(Parameter(name=name, kind=ParameterKind.CONTINUOUS, low=0.0, high=1.0) for name in ("x", "y"))
     )
-    first = RacingSearch(_problem(space=space, stopping=Stopping(enabled=False)))
-    _run(first, lambda c, *_: float(1 - (c["x"] - 0.3) ** 2 - (c["y"] - 0.6) ** 2), 300)
+    first = RacingSearch(small_problem(space=space, stopping=Stopping(enabled=False)))
+    run_to(first, lambda c, *_: float(1 - (c["x"] - 0.3) ** 2 - (c["y"] - 0.6) ** 2), 300)
 
-    second = RacingSearch(_problem(space=space, legacy=Legacy(policy=first.learned())))
+    second = RacingSearch(small_problem(space=space, legacy=Legacy(policy=first.learned())))
 
-    fresh = RacingSearch(_problem(space=space))
+    fresh = RacingSearch(small_problem(space=space))
     assert second.learned() != fresh.learned()
 
 
 @pytest.mark.parametrize("part", ["racing", "pairing", "surrogate", "evolution", "policy", "legacy"])
 def test_every_part_can_be_switched_off(part: str) -> None:
-    search = RacingSearch(_problem(settings={"ablate": [part]}))
+    search = RacingSearch(small_problem(settings={"ablate": [part]}))
 
-    _run(search, _binary(0), 100)
+    run_to(search, binary_scores(0), 100)
 
     assert search.recommend().best is not None
 
 
 def test_a_call_of_an_arm_that_was_never_asked_for_is_an_error() -> None:
-    search = RacingSearch(_problem())
+    search = RacingSearch(small_problem())
 
     with pytest.raises(ValueError, match="no arm 5"):
         search.tell([Observation(arm=ArmId(5), case=0, repeat=0, kind=OutcomeKind.OK, score=0.5)])
 
 
 def test_dead_arms_stay_out_of_the_race_but_are_counted() -> None:
-    search = RacingSearch(_problem(n_cases=50))
-    _run(search, lambda c, *_: _quality(c), 200)
+    search = RacingSearch(small_problem(n_cases=50))
+    run_to(search, lambda c, *_: true_quality(c), 200)
 
     answer = search.recommend()
 
