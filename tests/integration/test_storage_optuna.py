@@ -242,7 +242,7 @@ def test_a_writer_that_lost_its_lease_changes_no_trial(database: Database) -> No
     assert as_optuna_reads(database, study)[0].user_attrs["score"] == 0.5
 
 
-def test_ten_thousand_arms_cost_a_twentieth_each_of_what_optuna_takes(
+def test_ten_thousand_arms_take_seconds_and_a_twentieth_each_of_what_optuna_takes(
     database: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, journal = journal_of(database)
@@ -266,4 +266,5 @@ def test_ten_thousand_arms_cost_a_twentieth_each_of_what_optuna_takes(
         sys.stdout.write(f"\n{database.engine.dialect.name}: {figures}; Optuna itself {optuna_ms:.1f} ms\n")
     with database.read() as connection:
         assert connection.execute(text("SELECT count(*) FROM trials")).scalar_one() == 10_000 + len(templates)
+    assert insert_ms < 1.0
     assert max(insert_ms, replace_ms) < optuna_ms / 20

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from statistics import fmean
 
 import pytest
 
@@ -270,8 +269,8 @@ def test_five_thousand_arms_are_written_in_three_times_what_copying_takes_and_th
         copied_s.append(copying_s(texts))
 
     assert len(many.calls) > 40_000
-    assert min(many_s) < 3 * fmean(copied_s)
-    assert min(many_s) < 10 * fmean(few_s)
+    assert min(many_s) < 3 * min(copied_s)
+    assert min(many_s) < 10 * min(few_s)
     assert len(texts["report.html"]) < 5_000_000
     assert "300 of 5,000 configurations are shown" in texts["report.html"].decode()
     assert len(texts["experiments.csv"].splitlines()) >= 5001
